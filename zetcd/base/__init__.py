@@ -1,0 +1,1 @@
+"""F0: identifiers, limits and errors; standard library only."""

@@ -1,0 +1,87 @@
+"""Every bound of the server in one place: its name, its value, its owner.
+
+A bound without a name here does not exist; `docs/architecture.md` says for each what happens when it is hit.
+Sizes are bytes, times are milliseconds unless the name says otherwise.
+"""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# -- the public API (owner: api) -------------------------------------------------------------------
+REQUEST_BYTES_DEFAULT = 1_572_864  # --max-request-bytes, etcd's default: 1.5 MiB
+REQUEST_OVERHEAD_BYTES = 512 * KIB  # what a frame may be larger than a request (etcd's gRPC overhead)
+TXN_OPS_DEFAULT = 128  # --max-txn-ops, etcd's default
+BATCH_REQUESTS_MAX = 4_096  # requests in one {"op": "batch"}
+NESTING_MAX = 64  # depth of nested transactions
+ENVELOPE_FRAMES_MAX = 16  # address frames before the body
+ENVELOPE_BYTES_MAX = 1 * KIB  # their bytes together
+INFLIGHT_REQUESTS_MAX = 20_000  # admitted and unanswered, per api process
+INFLIGHT_BYTES_MAX = 256 * MIB  # their bytes, per api process
+APPLY_LAG_ENTRIES_MAX = 5_000  # commit - apply gap beyond which writes are refused (etcd's figure)
+REQUEST_TIMEOUT_BASE_MS = 5_000  # + 2 election timeouts: etcd's ReqTimeout
+CLIENT_SEND_FRAMES_MAX = 512  # SNDHWM of one client's pipe
+CLIENT_BACKLOG_BYTES_MAX = 16 * MIB  # replies kept for one client that does not read, then it is dropped
+CLIENT_BACKLOG_TOTAL_BYTES_MAX = 256 * MIB  # the same over all clients of one api process
+CLIENT_IDLE_PROBE_MS = 60_000  # a quiet watch stream gets a progress frame, so a gone client is noticed
+
+# -- watch (owner: api) ----------------------------------------------------------------------------
+WATCHERS_MAX = 1_000_000  # per api process
+WATCH_STREAMS_MAX = 100_000  # per api process
+WATCH_FRAME_BYTES = 256 * KIB  # a catch-up response is cut here, between revisions
+WATCH_POLL_WAIT_MAX_MS = 60_000  # longest long poll
+WATCH_POLLS_MAX = 20_000  # parked long polls per api process
+PROGRESS_NOTIFY_INTERVAL_DEFAULT_MS = 600_000  # --watch-progress-notify-interval
+
+# -- inside a member (owners named in zetcd/wire/routes.py) ----------------------------------------
+BLOCK_BYTES_MAX = 1 * MIB  # api cuts a Propose here; one oversized entry stands alone
+PERSIST_INFLIGHT_BYTES_MAX = 64 * MIB  # raft -> wal, unanswered
+APPLY_INFLIGHT_BYTES_MAX = 64 * MIB  # raft -> apply, sent and not applied
+UNCOMMITTED_BYTES_MAX = 64 * MIB  # raft log beyond commit; more is refused with "too many requests"
+LOG_CACHE_BYTES_MAX = 128 * MIB  # applied blocks raft keeps for followers
+FEED_RING_BYTES_MAX = 16 * MIB  # recent encoded feed frames kept by apply
+FEED_FRAME_BYTES_MAX = 8 * MIB  # above it the frame says gap(previous, revision)
+FEED_UNACKED_BYTES_MAX = 32 * MIB  # per api: above it frames say gap until the api returns credit
+READS_PARKED_MAX = 100_000  # linearizable reads waiting in apply
+HISTORY_SLICE_BYTES = 512 * KIB  # one answer to a History read
+HISTORY_SLICE_REVISIONS = 1_000  # etcd's figure
+LINK_FRAMES_MAX = 100_000  # HWM tripwire of local links: hitting it is a broken invariant
+TURN_FRAMES_MAX = 256  # frames drained from one socket in one turn
+TICK_MS = 100  # default heartbeat interval and tick of every actor
+PERSIST_AGE_MAX_MS = 10_000  # oldest unanswered Persist or Apply before raft refuses proposals (rule 20)
+
+# -- store (owner: apply) --------------------------------------------------------------------------
+OVERLAY_BYTES_MAX = 16 * MIB  # active overlay is frozen at this size ...
+OVERLAY_AGE_MAX_MS = 1_000  # ... or at this age, if the former one is flushed
+OVERLAY_BYTES_HARD_MAX = 128 * MIB  # active + frozen: above it apply stops taking blocks until a flush ends
+READ_SLICE_KEYS = 1_000  # a longer range is a pinned iterator, resumed across turns (rule 19)
+READ_SLICE_BYTES = 1 * MIB
+READ_RESULT_BYTES_MAX = 512 * MIB  # a range reply larger than this is refused
+RANGES_PINNED_MAX = 1_000  # long ranges in progress; more wait in line
+READ_TURN_MS = 5  # time cap of reads in one turn, so that puts are not starved
+COMPACTION_BATCH = 1_000  # revisions per slice (etcd's --compaction-batch-limit)
+COMPACTION_PAUSE_MS = 10  # between slices (etcd's --compaction-sleep-interval)
+RANGE_COUNT_CACHE_MAX = 1_024  # cached range counts
+QUOTA_BYTES_DEFAULT = 2 * 1024 * MIB  # --quota-backend-bytes
+
+# -- wal (owner: wal) ------------------------------------------------------------------------------
+SEGMENT_BYTES = 64_000_000  # preallocated; etcd's figure
+RECORD_BYTES_MAX = 64 * MIB  # a longer length field is damage, not data
+RECOVERY_FRAME_BYTES = 4 * MIB  # one answer while blocks stream to raft
+
+# -- leases (owner: lease) -------------------------------------------------------------------------
+LEASE_TTL_MAX_S = 9_000_000_000  # etcd's MaxLeaseTTL
+LEASE_SCAN_MS = 500  # expiry scan interval (etcd's)
+LEASE_REVOKES_PER_SCAN = 500  # etcd's figure
+LEASE_REVOKES_INFLIGHT_MAX = 1_000  # proposed and unanswered
+LEASE_RETRY_MS = 3_000  # an unanswered revocation is proposed again
+LEASE_CHECKPOINT_INTERVAL_MS = 300_000  # etcd's figure
+LEASE_CHECKPOINTS_PER_PROPOSAL = 1_000
+
+# -- raft (owner: raft) ----------------------------------------------------------------------------
+HEARTBEAT_INTERVAL_DEFAULT_MS = 100
+ELECTION_TIMEOUT_DEFAULT_MS = 1_000
+ELECTION_TIMEOUT_MAX_MS = 50_000
+INFLIGHT_MESSAGES_MAX = 512  # appends to one follower
+INFLIGHT_BYTES_PER_FOLLOWER = 32 * MIB
+SNAPSHOT_COUNT_DEFAULT = 10_000
+SNAPSHOT_CATCHUP_ENTRIES_DEFAULT = 5_000

@@ -1,0 +1,71 @@
+"""What one member is told at start, resolved and checked: the only thing actors know of flags, environment and files.
+
+Made by `zetcd.node.config`; all paths are absolute, all times milliseconds unless the name says otherwise.
+"""
+
+from dataclasses import dataclass, field
+
+from zetcd.base import limits
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One member's settings. Field names follow etcd's flags."""
+
+    name: str = "default"
+    data_dir: str = "default.zetcd"
+    wal_dir: str = ""  # empty: <data_dir>/member/wal
+    listen_client_urls: tuple[str, ...] = ("tcp://127.0.0.1:2378",)
+    advertise_client_urls: tuple[str, ...] = ("tcp://127.0.0.1:2378",)
+    listen_peer_urls: tuple[str, ...] = ("tcp://127.0.0.1:2380",)
+    initial_advertise_peer_urls: tuple[str, ...] = ("tcp://127.0.0.1:2380",)
+    initial_cluster: tuple[tuple[str, str], ...] = (("default", "tcp://127.0.0.1:2380"),)
+    initial_cluster_state: str = "new"
+    initial_cluster_token: str = "etcd-cluster"
+    cluster_id: int = 0  # computed from the initial cluster; only used when the data directory is new
+    member_id: int = 0
+    api_processes: int = 1
+    heartbeat_interval_ms: int = limits.HEARTBEAT_INTERVAL_DEFAULT_MS
+    election_timeout_ms: int = limits.ELECTION_TIMEOUT_DEFAULT_MS
+    snapshot_count: int = limits.SNAPSHOT_COUNT_DEFAULT
+    snapshot_catchup_entries: int = limits.SNAPSHOT_CATCHUP_ENTRIES_DEFAULT
+    quota_backend_bytes: int = limits.QUOTA_BYTES_DEFAULT
+    max_request_bytes: int = limits.REQUEST_BYTES_DEFAULT
+    max_txn_ops: int = limits.TXN_OPS_DEFAULT
+    auto_compaction_mode: str = "periodic"
+    auto_compaction_retention: str = "0"
+    compaction_batch_limit: int = limits.COMPACTION_BATCH
+    compaction_sleep_ms: int = limits.COMPACTION_PAUSE_MS
+    watch_progress_notify_interval_ms: int = limits.PROGRESS_NOTIFY_INTERVAL_DEFAULT_MS
+    lease_checkpoint_interval_ms: int = limits.LEASE_CHECKPOINT_INTERVAL_MS
+    log_level: str = "info"
+    log_format: str = "json"  # or "console"
+    log_outputs: tuple[str, ...] = ("stderr",)
+    trace_hops: bool = False
+    cpu_affinity: dict[str, tuple[int, ...]] = field(default_factory=dict)  # actor name -> processors
+    unsafe_no_fsync: bool = False
+
+    @property
+    def member_dir(self) -> str:
+        """Every process of the member works in this directory, so that socket paths stay short."""
+        return f"{self.data_dir}/member"
+
+    @property
+    def wal_path(self) -> str:
+        """Where the log segments are."""
+        return self.wal_dir or f"{self.member_dir}/wal"
+
+    @property
+    def db_path(self) -> str:
+        """Where LevelDB is."""
+        return f"{self.member_dir}/db"
+
+    @property
+    def request_timeout_ms(self) -> int:
+        """Etcd's ReqTimeout: 5 s and two election timeouts."""
+        return limits.REQUEST_TIMEOUT_BASE_MS + 2 * self.election_timeout_ms
+
+    @property
+    def min_lease_ttl_s(self) -> int:
+        """etcd: 1.5 election timeouts, in whole seconds, rounded up; at least 1."""
+        return max(1, -(-3 * self.election_timeout_ms // 2000))

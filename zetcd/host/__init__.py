@@ -1,0 +1,1 @@
+"""F4: the only server floor that names zmq, plyvel, os, time and threads."""

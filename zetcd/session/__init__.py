@@ -1,0 +1,1 @@
+"""the sans-I/O core of a client: ids, batching, retry rules."""

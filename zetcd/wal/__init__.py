@@ -1,0 +1,1 @@
+"""the write-ahead log's format and recovery."""

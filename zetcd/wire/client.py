@@ -1,0 +1,511 @@
+"""The public API: MessagePack maps with etcd's own field names. `docs/protocol.md` is its specification.
+
+Requests are a union tagged by ``op``; replies are maps with ``header`` or ``error``. The strict decoder takes what a
+well-made client sends (bin keys, numeric enums); whatever it refuses gets one more, lenient pass that also takes str
+for bin (as UTF-8) and enum names, and whose complaint, if any, is what the client reads.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from zetcd.base.errors import WireError
+from zetcd.wire.entry import CompareResult, CompareTarget, SortOrder, SortTarget
+
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+UInt64 = Annotated[int, Meta(ge=0)]  # MessagePack itself ends at 2**64 - 1
+
+
+class _Request(Struct, frozen=True, tag_field="op", forbid_unknown_fields=True):
+    pass
+
+
+class RangeRequest(_Request, frozen=True, tag="range", gc=False):
+    """etcd KV.Range."""
+
+    key: bytes
+    range_end: bytes = b""
+    limit: Int64 = 0
+    revision: Int64 = 0
+    sort_order: int = 0
+    sort_target: int = 0
+    serializable: bool = False
+    keys_only: bool = False
+    count_only: bool = False
+    min_mod_revision: Int64 = 0
+    max_mod_revision: Int64 = 0
+    min_create_revision: Int64 = 0
+    max_create_revision: Int64 = 0
+    token: str = ""
+
+
+class PutRequest(_Request, frozen=True, tag="put", gc=False):
+    """etcd KV.Put."""
+
+    key: bytes
+    value: bytes = b""
+    lease: Int64 = 0
+    prev_kv: bool = False
+    ignore_value: bool = False
+    ignore_lease: bool = False
+    token: str = ""
+
+
+class DeleteRangeRequest(_Request, frozen=True, tag="delete_range", gc=False):
+    """etcd KV.DeleteRange."""
+
+    key: bytes
+    range_end: bytes = b""
+    prev_kv: bool = False
+    token: str = ""
+
+
+class CompareMap(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """etcd Compare: target decides which operand counts; an absent one is 0 or empty."""
+
+    key: bytes
+    result: int = 0
+    target: int = 0
+    version: Int64 = 0
+    create_revision: Int64 = 0
+    mod_revision: Int64 = 0
+    value: bytes = b""
+    lease: Int64 = 0
+    range_end: bytes = b""
+
+
+class RangeOp(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """RangeRequest inside a transaction."""
+
+    key: bytes = b""
+    range_end: bytes = b""
+    limit: Int64 = 0
+    revision: Int64 = 0
+    sort_order: int = 0
+    sort_target: int = 0
+    serializable: bool = False
+    keys_only: bool = False
+    count_only: bool = False
+    min_mod_revision: Int64 = 0
+    max_mod_revision: Int64 = 0
+    min_create_revision: Int64 = 0
+    max_create_revision: Int64 = 0
+
+
+class PutOp(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """PutRequest inside a transaction."""
+
+    key: bytes = b""
+    value: bytes = b""
+    lease: Int64 = 0
+    prev_kv: bool = False
+    ignore_value: bool = False
+    ignore_lease: bool = False
+
+
+class DeleteRangeOp(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """DeleteRangeRequest inside a transaction."""
+
+    key: bytes = b""
+    range_end: bytes = b""
+    prev_kv: bool = False
+
+
+class TxnOp(Struct, frozen=True, forbid_unknown_fields=True):
+    """A nested transaction."""
+
+    compare: list[CompareMap] = []
+    success: list["RequestOp"] = []
+    failure: list["RequestOp"] = []
+
+
+class RequestOp(Struct, frozen=True, forbid_unknown_fields=True):
+    """etcd RequestOp: exactly one of the four."""
+
+    request_range: RangeOp | None = None
+    request_put: PutOp | None = None
+    request_delete_range: DeleteRangeOp | None = None
+    request_txn: TxnOp | None = None
+
+
+class TxnRequest(_Request, frozen=True, tag="txn"):
+    """etcd KV.Txn."""
+
+    compare: list[CompareMap] = []
+    success: list[RequestOp] = []
+    failure: list[RequestOp] = []
+    token: str = ""
+
+
+class CompactRequest(_Request, frozen=True, tag="compact", gc=False):
+    """etcd KV.Compact."""
+
+    revision: Int64 = 0
+    physical: bool = False
+    token: str = ""
+
+
+class LeaseGrantRequest(_Request, frozen=True, tag="lease_grant", gc=False):
+    """etcd Lease.LeaseGrant; ID 0 lets the server choose."""
+
+    TTL: Int64 = 0
+    ID: Int64 = 0
+    token: str = ""
+
+
+class LeaseRevokeRequest(_Request, frozen=True, tag="lease_revoke", gc=False):
+    """etcd Lease.LeaseRevoke."""
+
+    ID: Int64 = 0
+    token: str = ""
+
+
+class LeaseKeepAliveRequest(_Request, frozen=True, tag="lease_keep_alive", gc=False):
+    """etcd Lease.LeaseKeepAlive, one renewal a request; the reply's TTL is 0 where the lease is gone."""
+
+    ID: Int64 = 0
+    token: str = ""
+
+
+class LeaseTimeToLiveRequest(_Request, frozen=True, tag="lease_time_to_live", gc=False):
+    """etcd Lease.LeaseTimeToLive."""
+
+    ID: Int64 = 0
+    keys: bool = False
+    token: str = ""
+
+
+class LeaseLeasesRequest(_Request, frozen=True, tag="lease_leases", gc=False):
+    """etcd Lease.LeaseLeases."""
+
+    token: str = ""
+
+
+class WatchCreateRequest(_Request, frozen=True, tag="watch_create"):
+    """etcd WatchCreateRequest, on the stream that the request's envelope names."""
+
+    key: bytes = b""
+    range_end: bytes = b""
+    start_revision: Int64 = 0
+    progress_notify: bool = False
+    filters: list[int] = []
+    prev_kv: bool = False
+    watch_id: Int64 = 0
+    fragment: bool = False
+    token: str = ""
+
+
+class WatchCancelRequest(_Request, frozen=True, tag="watch_cancel", gc=False):
+    """etcd WatchCancelRequest."""
+
+    watch_id: Int64 = 0
+    token: str = ""
+
+
+class WatchProgressRequest(_Request, frozen=True, tag="watch_progress", gc=False):
+    """etcd WatchProgressRequest."""
+
+    token: str = ""
+
+
+class WatchPollRequest(_Request, frozen=True, tag="watch_poll"):
+    """Long poll for REQ clients: events from start_revision on, or an empty list after wait_ms. The reply's
+    ``next_revision`` is the start_revision of the next poll. start_revision 0: from now."""
+
+    key: bytes = b""
+    range_end: bytes = b""
+    start_revision: Int64 = 0
+    filters: list[int] = []
+    prev_kv: bool = False
+    wait_ms: Int64 = 10_000
+    token: str = ""
+
+
+class LockRequest(_Request, frozen=True, tag="lock", gc=False):
+    """etcd v3lock Lock."""
+
+    name: bytes
+    lease: Int64 = 0
+    token: str = ""
+
+
+class UnlockRequest(_Request, frozen=True, tag="unlock", gc=False):
+    """etcd v3lock Unlock."""
+
+    key: bytes
+    token: str = ""
+
+
+class LeaderKey(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """etcd v3election LeaderKey."""
+
+    name: bytes = b""
+    key: bytes = b""
+    rev: Int64 = 0
+    lease: Int64 = 0
+
+
+class CampaignRequest(_Request, frozen=True, tag="campaign", gc=False):
+    """etcd v3election Campaign."""
+
+    name: bytes
+    lease: Int64 = 0
+    value: bytes = b""
+    token: str = ""
+
+
+class ProclaimRequest(_Request, frozen=True, tag="proclaim", gc=False):
+    """etcd v3election Proclaim."""
+
+    leader: LeaderKey | None = None
+    value: bytes = b""
+    token: str = ""
+
+
+class LeaderRequest(_Request, frozen=True, tag="leader", gc=False):
+    """etcd v3election Leader."""
+
+    name: bytes
+    token: str = ""
+
+
+class ObserveRequest(_Request, frozen=True, tag="observe", gc=False):
+    """etcd v3election Observe: a stream of leaders on this envelope; ends with watch_cancel."""
+
+    name: bytes
+    token: str = ""
+
+
+class ResignRequest(_Request, frozen=True, tag="resign", gc=False):
+    """etcd v3election Resign."""
+
+    leader: LeaderKey | None = None
+    token: str = ""
+
+
+class StatusRequest(_Request, frozen=True, tag="status", gc=False):
+    """etcd Maintenance.Status."""
+
+    token: str = ""
+
+
+class HashKvRequest(_Request, frozen=True, tag="hash_kv", gc=False):
+    """etcd Maintenance.HashKV."""
+
+    revision: Int64 = 0
+    token: str = ""
+
+
+class AlarmRequest(_Request, frozen=True, tag="alarm", gc=False):
+    """etcd Maintenance.Alarm. action GET 0, ACTIVATE 1, DEACTIVATE 2; alarm NONE 0, NOSPACE 1, CORRUPT 2."""
+
+    action: int = 0
+    memberID: UInt64 = 0
+    alarm: int = 0
+    token: str = ""
+
+
+class MemberListRequest(_Request, frozen=True, tag="member_list", gc=False):
+    """etcd Cluster.MemberList."""
+
+    linearizable: bool = True
+    token: str = ""
+
+
+class MetricsRequest(_Request, frozen=True, tag="metrics", gc=False):
+    """Counters of the api process that answers, as a map of names to numbers."""
+
+    token: str = ""
+
+
+Single = (
+    RangeRequest
+    | PutRequest
+    | DeleteRangeRequest
+    | TxnRequest
+    | CompactRequest
+    | LeaseGrantRequest
+    | LeaseRevokeRequest
+    | LeaseKeepAliveRequest
+    | LeaseTimeToLiveRequest
+    | LeaseLeasesRequest
+    | StatusRequest
+    | HashKvRequest
+    | AlarmRequest
+    | MemberListRequest
+    | LockRequest
+    | UnlockRequest
+    | CampaignRequest
+    | ProclaimRequest
+    | LeaderRequest
+    | ResignRequest
+)
+"""Requests with exactly one reply: what a batch may hold."""
+
+
+class BatchRequest(_Request, frozen=True, tag="batch"):
+    """Many requests in one frame, each on its own; answered by ``responses`` in the same order."""
+
+    requests: list[Single]
+    token: str = ""
+
+
+Stream = (
+    WatchCreateRequest | WatchCancelRequest | WatchProgressRequest | WatchPollRequest | ObserveRequest | MetricsRequest
+)
+
+Request = Single | Stream | BatchRequest
+
+BYTES_FIELDS = frozenset({"key", "range_end", "value", "name"})
+ENUM_FIELDS: dict[str, dict[str, int]] = {
+    "sort_order": {item.name: item.value for item in SortOrder},
+    "sort_target": {item.name: item.value for item in SortTarget},
+    "result": {item.name: item.value for item in CompareResult},
+    "target": {item.name: item.value for item in CompareTarget},
+    "action": {"GET": 0, "ACTIVATE": 1, "DEACTIVATE": 2},
+    "alarm": {"NONE": 0, "NOSPACE": 1, "CORRUPT": 2},
+    "filters": {"NOPUT": 0, "NODELETE": 1},
+}
+
+_strict: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_plain = msgspec.msgpack.Decoder()
+_BAD = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError, TypeError)
+
+
+def decode_request(body: bytes) -> Request:
+    """One request map. Raises WireError with a text that names the field and what it wants."""
+    try:
+        return _strict.decode(body)
+    except _BAD:
+        pass
+    try:
+        plain = _plain.decode(body)
+        request: Request = msgspec.convert(_lenient(plain), Request, builtin_types=(bytes,))
+    except _BAD as error:
+        raise WireError(str(error) or type(error).__name__) from None
+    return request
+
+
+def _lenient(value: Any, field: str = "") -> Any:
+    """Str to bytes where a field is bytes, enum names to numbers; everything else as it is."""
+    if isinstance(value, dict):
+        return {name: _lenient(item, name if isinstance(name, str) else "") for name, item in value.items()}
+    if isinstance(value, list):
+        return [_lenient(item, field) for item in value]
+    if isinstance(value, str):
+        if field in BYTES_FIELDS:
+            return value.encode()
+        names = ENUM_FIELDS.get(field)
+        if names is not None:
+            if value not in names:
+                raise ValueError(f"{field} is one of {', '.join(names)}, not {value!r}")
+            return names[value]
+    return value
+
+
+# -- replies -------------------------------------------------------------------------------------------------------
+class Header(Struct, frozen=True, gc=False, omit_defaults=True):
+    """etcd ResponseHeader. Inside a transaction's responses only the revision is set (nothing for a nested txn)."""
+
+    cluster_id: int = 0
+    member_id: int = 0
+    revision: int = 0
+    raft_term: int = 0
+
+
+class KeyValue(Struct, frozen=True, gc=False, omit_defaults=True):
+    """etcd KeyValue; fields at their default are left out, the key never."""
+
+    key: bytes
+    create_revision: int = 0
+    mod_revision: int = 0
+    version: int = 0
+    value: bytes = b""
+    lease: int = 0
+
+
+class EventMap(Struct, frozen=True, omit_defaults=True, gc=False):
+    """etcd Event: type PUT 0 (left out), DELETE 1."""
+
+    kv: KeyValue
+    type: int = 0
+    prev_kv: KeyValue | None = None
+
+
+class ErrorMap(Struct, frozen=True, gc=False):
+    """What ``error`` holds."""
+
+    code: int
+    status: str
+    message: str
+
+
+class ErrorReply(Struct, frozen=True, gc=False):
+    """The reply to a request that failed."""
+
+    error: ErrorMap
+
+
+class PutReply(Struct, frozen=True, omit_defaults=True, gc=False):
+    """etcd PutResponse."""
+
+    header: Header
+    prev_kv: KeyValue | None = None
+
+
+class RangeReply(Struct, frozen=True, omit_defaults=True, gc=False):
+    """etcd RangeResponse."""
+
+    header: Header
+    kvs: list[KeyValue] = []
+    more: bool = False
+    count: int = 0
+
+
+class DeleteRangeReply(Struct, frozen=True, omit_defaults=True, gc=False):
+    """etcd DeleteRangeResponse."""
+
+    header: Header
+    deleted: int = 0
+    prev_kvs: list[KeyValue] = []
+
+
+class ResponseOp(Struct, frozen=True, omit_defaults=True):
+    """etcd ResponseOp: exactly one of the four."""
+
+    response_range: RangeReply | None = None
+    response_put: PutReply | None = None
+    response_delete_range: DeleteRangeReply | None = None
+    response_txn: "TxnReply | None" = None
+
+
+class TxnReply(Struct, frozen=True, omit_defaults=True):
+    """etcd TxnResponse."""
+
+    header: Header
+    succeeded: bool = False
+    responses: list[ResponseOp] = []
+
+
+class WatchReply(Struct, frozen=True, omit_defaults=True):
+    """etcd WatchResponse. Where several watches of one stream get the same events, one reply names them all in
+    watch_ids and watch_id is left out. -1 is "the whole stream" (progress)."""
+
+    header: Header
+    watch_id: int = 0
+    watch_ids: list[int] = []
+    created: bool = False
+    canceled: bool = False
+    compact_revision: int = 0
+    cancel_reason: str = ""
+    fragment: bool = False
+    events: list[EventMap] = []
+
+
+class WatchPollReply(Struct, frozen=True, gc=False):
+    """Answer to watch_poll; compacted polls get an error reply plus ``compact_revision``."""
+
+    header: Header
+    next_revision: int
+    events: list[EventMap]

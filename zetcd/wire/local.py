@@ -1,0 +1,542 @@
+"""Messages inside a member. Positional arrays with an integer tag; a frame carries a list of them.
+
+Who sends what on which link, and the bound of each, is in `routes`. Every frame is
+``(epoch, incarnation, sequence, messages)``: sequence counts from 1 in each direction of each life of a link, so a
+receiver sees every gap (design decision 11). The first message of a dialer is `Hello`, of an owner `Welcome`.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from zetcd.wire.entry import Block, Range
+
+Row = tuple[bytes, bytes]
+"""(user key, stored row): the row is the metadata header and the value, see `zetcd.mvcc.keys`."""
+
+
+# -- opening a link ------------------------------------------------------------------------------------------------
+class Hello(Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """Dialer to owner, first of all. epoch 0: not adopted yet."""
+
+    role: str
+    number: int
+    incarnation: int
+    epoch: int
+
+
+class Welcome(Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """Owner to dialer: the epoch to adopt or to compare (rule 6), and who the member is."""
+
+    epoch: int
+    incarnation: int
+    cluster: int = 0
+    member: int = 0
+
+
+# -- raft <-> wal --------------------------------------------------------------------------------------------------
+class HardState(Struct, frozen=True, array_like=True, gc=False):
+    """Raft section 5.1: what must survive. vote is a member id, 0 for none."""
+
+    term: int = 0
+    vote: int = 0
+    commit: int = 0
+
+
+class Recover(Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """raft -> wal: send the next slice of the recovered log; the first one asks for the start."""
+
+
+class Recovered(Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """wal -> raft: a slice of what survived. snapshot_* is the base below the first block, (0, 0) for none.
+
+    durable: all blocks so far have been proven or made durable (rule 1). done: nothing follows. A suspect cut
+    (rule 2) may have removed acknowledged entries: a multi-voter member withholds votes until it has caught up.
+    """
+
+    hard_state: HardState
+    snapshot_index: int
+    snapshot_term: int
+    blocks: list[Block]
+    done: bool
+    suspect_cut: bool = False
+
+
+class Persist(Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """raft -> wal: make durable, in this order. A block replaces everything from its first index on (rule 15)."""
+
+    number: int
+    hard_state: HardState | None
+    blocks: list[Block]
+    sync: bool = True
+
+
+class Persisted(Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """wal -> raft and apply: everything up to Ready `number` is durable; (index, term) is the durable log's last
+    entry. Exact and FIFO: one answer covers all numbers up to its own (rule 4)."""
+
+    number: int
+    index: int
+    term: int
+
+
+class Release(Struct, frozen=True, array_like=True, tag=14, gc=False):
+    """raft -> wal: LevelDB has synced everything up to index; segments wholly at or below it may go."""
+
+    index: int
+    term: int
+
+
+# -- raft <-> apply ------------------------------------------------------------------------------------------------
+class Opened(Struct, frozen=True, array_like=True, tag=20, gc=False):
+    """apply -> raft: how far the store is at start. index is synced in LevelDB."""
+
+    index: int
+    term: int
+
+
+class Blocks(Struct, frozen=True, array_like=True, tag=21, gc=False):
+    """raft -> apply: log entries ahead of their commit. Executed only when a Commit (or, under a grant, a Persisted)
+    names them by index and term; a later block replaces everything from its first index on."""
+
+    number: int
+    blocks: list[Block]
+
+
+class Commit(Struct, frozen=True, array_like=True, tag=22, gc=False):
+    """raft -> apply: entries up to index are committed and locally durable; term is that of the entry at index
+    (rule 3: a mismatch discards what apply holds and is fatal for what it would execute)."""
+
+    index: int
+    term: int
+
+
+class Grant(Struct, frozen=True, array_like=True, tag=23, gc=False):
+    """raft -> apply: sole voter and leader of term with its first entry applied: `Persisted` of that term stands for
+    Commit, and linearizable reads are answered at once (rule 9)."""
+
+    serial: int
+    term: int
+
+
+class Revoke(Struct, frozen=True, array_like=True, tag=24, gc=False):
+    """raft -> apply: the grant ends; answered by Revoked before raft lets a second voter take effect."""
+
+    serial: int
+
+
+class Revoked(Struct, frozen=True, array_like=True, tag=25, gc=False):
+    """apply -> raft: no read will be answered and no entry executed under that grant any more."""
+
+    serial: int
+
+
+class ReadState(Struct, frozen=True, array_like=True, tag=26, gc=False):
+    """raft -> apply: reads registered under these contexts may be answered once applied >= index."""
+
+    contexts: list[tuple[int, int]]  # (origin, context)
+    index: int
+
+
+class Applied(Struct, frozen=True, array_like=True, tag=27, gc=False):
+    """apply -> raft: executed up to index; synced in LevelDB up to flushed. bytes returns credit of the window."""
+
+    index: int
+    flushed_index: int
+    flushed_term: int
+    bytes: int
+
+
+# -- api, lease -> raft --------------------------------------------------------------------------------------------
+class Propose(Struct, frozen=True, array_like=True, tag=30, gc=False):
+    """count entries with consecutive request sequences from first_sequence; data as in a Block."""
+
+    first_sequence: int
+    count: int
+    data: bytes
+
+
+class Refused(Struct, frozen=True, array_like=True, tag=31, gc=False):
+    """raft -> proposer: these proposals were never appended (a definite error)."""
+
+    first_sequence: int
+    count: int
+    code: int
+    message: str
+
+
+class ReadIndex(Struct, frozen=True, array_like=True, tag=32, gc=False):
+    """Ask for a read index for context (never reused, rule 10). reply: answer here (`ReadConfirmed`), as lease wants,
+    instead of telling apply."""
+
+    context: int
+    reply: bool = False
+
+
+class ReadConfirmed(Struct, frozen=True, array_like=True, tag=33, gc=False):
+    """raft -> lease: leadership of term was confirmed after context had arrived."""
+
+    context: int
+    term: int
+
+
+class ReadFailed(Struct, frozen=True, array_like=True, tag=34, gc=False):
+    """raft -> asker (and apply, which drops the parked reads): no index for context."""
+
+    contexts: list[tuple[int, int]]
+    code: int
+    message: str
+
+
+class Standing(Struct, frozen=True, array_like=True, tag=35, gc=False):
+    """raft -> api, lease, on change and on every tick: where this member stands."""
+
+    term: int
+    leader: int
+    is_leader: bool
+    is_learner: bool
+    commit: int
+    applied: int
+    last_index: int
+    healthy: bool = True  # rule 20: oldest Persist and Apply are young enough
+
+
+# -- api <-> apply -------------------------------------------------------------------------------------------------
+class HashKv(Struct, frozen=True, array_like=True, tag=40, gc=False):
+    """Hash of the logical store up to revision (0: current)."""
+
+    revision: int = 0
+
+
+class LeaseInfo(Struct, frozen=True, array_like=True, tag=41, gc=False):
+    """A lease and its keys (sorted)."""
+
+    id: int
+    keys: bool = False
+
+
+class LeaseList(Struct, frozen=True, array_like=True, tag=42, gc=False):
+    """All lease ids."""
+
+
+class StoreStatus(Struct, frozen=True, array_like=True, tag=43, gc=False):
+    """Sizes, indexes, alarms, members."""
+
+
+class CompactWait(Struct, frozen=True, array_like=True, tag=44, gc=False):
+    """Answered (Done) when rows up to the compact revision `revision` are physically gone."""
+
+    revision: int
+
+
+class History(Struct, frozen=True, array_like=True, tag=45, gc=False):
+    """Events with revision in [first, last] whose key lies in one of the ranges (etcd range rules), a slice at a time.
+    last 0: up to the current revision. prev_kv: events carry the former row."""
+
+    first: int
+    last: int
+    ranges: list[tuple[bytes, bytes]]
+    prev_kv: bool = False
+
+
+# Range (tag 3) is the read of the KV service.
+Query = Range | HashKv | LeaseInfo | LeaseList | StoreStatus | CompactWait | History
+
+
+class Read(Struct, frozen=True, array_like=True, gc=False):
+    """One read and the sequence its answer carries."""
+
+    sequence: int
+    query: Query
+    user: str = ""
+    auth_revision: int = 0
+
+
+class ReadBatch(Struct, frozen=True, array_like=True, tag=46, gc=False):
+    """api -> apply: the reads of a turn. linearizable: wait for the ReadState of context (or the grant)."""
+
+    context: int
+    linearizable: bool
+    reads: list[Read]
+
+
+class Subscribe(Struct, frozen=True, array_like=True, tag=47, gc=False):
+    """api -> apply: what the feed must carry from now on; answered by `Subscribed` in the same FIFO, which fixes
+    "from now". level 0: revisions only, 1: events, 2: events with the former rows."""
+
+    serial: int
+    level: int
+
+
+class Subscribed(Struct, frozen=True, array_like=True, tag=48, gc=False):
+    """apply -> api: the feed is at level from revision (exclusive) on."""
+
+    serial: int
+    level: int
+    revision: int
+    compact_revision: int
+
+
+class Event(Struct, frozen=True, array_like=True, gc=False):
+    """One change. row is the new row (PUT) or None (DELETE); prev the former row where asked for and not compacted."""
+
+    revision: int
+    sub: int
+    key: bytes
+    row: bytes | None
+    prev: bytes | None = None
+
+
+class Feed(Struct, frozen=True, array_like=True, tag=49, gc=False):
+    """apply -> api: changes in (previous, revision], complete revisions in order; or, with gap, only the fact that
+    they happened: read them from History. compact_revision lets api cancel watchers below it."""
+
+    previous: int
+    revision: int
+    compact_revision: int
+    gap: bool
+    events: msgspec.Raw  # list[Event], encoded once for all api processes
+
+
+class FeedCredit(Struct, frozen=True, array_like=True, tag=50, gc=False):
+    """api -> apply: bytes of feed and replies it has consumed."""
+
+    bytes: int
+
+
+class Replies(Struct, frozen=True, array_like=True, tag=51):
+    """apply -> api: outcomes of entries and reads as (sequence, result)."""
+
+    replies: list[tuple[int, "Result"]]
+
+
+class Ready(Struct, frozen=True, array_like=True, tag=52, gc=False):
+    """apply -> api: the store has caught up with what was committed before this epoch: outcomes of proposals from
+    an earlier epoch that have not come by now will not come."""
+
+    revision: int
+    compact_revision: int
+
+
+# Results. revision is what the response header shows.
+class Failed(Struct, frozen=True, array_like=True, tag=0, gc=False):
+    """An `Error` value."""
+
+    code: int
+    message: str
+    revision: int = 0
+
+
+class Done(Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """Nothing to say but the revision: compact, revoke, checkpoint, alarm."""
+
+    revision: int
+
+
+class PutDone(Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """prev is the former row where prev_kv asked for it and it existed."""
+
+    revision: int
+    prev: bytes | None = None
+
+
+class RangeDone(Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """rows are cut and sorted as asked; keys_only rows are bare headers."""
+
+    revision: int
+    rows: list[Row]
+    more: bool
+    count: int
+
+
+class DeleteDone(Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """prevs only with PREV_KV."""
+
+    revision: int
+    deleted: int
+    prevs: list[Row]
+
+
+class TxnDone(Struct, frozen=True, array_like=True, tag=5):
+    """results in the order of the taken branch."""
+
+    revision: int
+    succeeded: bool
+    results: list["PutDone | RangeDone | DeleteDone | TxnDone"]
+
+
+class LeaseGranted(Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """ttl in seconds."""
+
+    revision: int
+    id: int
+    ttl: int
+
+
+class LeaseIs(Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """Answer to LeaseInfo; ttl 0 where the lease does not exist."""
+
+    revision: int
+    id: int
+    ttl: int
+    keys: list[bytes]
+
+
+class Leases(Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """Answer to LeaseList, ids ascending."""
+
+    revision: int
+    ids: list[int]
+
+
+class Hashed(Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """Answer to HashKv; compact_revision -1 when never compacted."""
+
+    revision: int
+    hash: int
+    compact_revision: int
+    hash_revision: int
+
+
+class Status(Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """Answer to StoreStatus. alarms as (member, alarm); members as (id, name, peer urls, client urls, is_learner)."""
+
+    revision: int
+    compact_revision: int
+    applied: int
+    db_bytes: int
+    db_bytes_in_use: int
+    keys: int
+    leases: int
+    alarms: list[tuple[int, int]]
+    members: list[tuple[int, str, list[str], list[str], bool]]
+
+
+class Histories(Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """Answer to History: complete revisions up to `upto`, which says how far the scan got."""
+
+    revision: int
+    upto: int
+    events: msgspec.Raw  # list[Event]
+
+
+class HistoryCompacted(Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """Answer to History: first is below compact_revision."""
+
+    revision: int
+    compact_revision: int
+
+
+Result = (
+    Failed
+    | Done
+    | PutDone
+    | RangeDone
+    | DeleteDone
+    | TxnDone
+    | LeaseGranted
+    | LeaseIs
+    | Leases
+    | Hashed
+    | Status
+    | Histories
+    | HistoryCompacted
+)
+
+
+# -- lease <-> apply, api ------------------------------------------------------------------------------------------
+class LeaseRow(Struct, frozen=True, array_like=True, gc=False):
+    """A lease as replicated: ttl seconds, index of the entry that granted it, remaining TTL as last checkpointed
+    (0: full)."""
+
+    id: int
+    ttl: int
+    grant_index: int
+    remaining: int = 0
+
+
+class LeaseLoad(Struct, frozen=True, array_like=True, tag=60, gc=False):
+    """apply -> lease, after Welcome: a slice of all leases; done with the last one."""
+
+    leases: list[LeaseRow]
+    done: bool
+
+
+class LeaseChanges(Struct, frozen=True, array_like=True, tag=61, gc=False):
+    """apply -> lease, in log order: granted or checkpointed leases as they are now, and revoked ids."""
+
+    granted: list[LeaseRow]
+    checkpointed: list[LeaseRow]
+    revoked: list[int]
+
+
+class KeepAlive(Struct, frozen=True, array_like=True, tag=62, gc=False):
+    """api -> lease."""
+
+    sequence: int
+    id: int
+
+
+class TimeToLive(Struct, frozen=True, array_like=True, tag=63, gc=False):
+    """api -> lease: remaining and granted TTL (keys come from apply)."""
+
+    sequence: int
+    id: int
+
+
+class LeaseAnswer(Struct, frozen=True, array_like=True, tag=64, gc=False):
+    """lease -> api. KeepAlive: ttl is the renewed TTL, 0 for an unknown or expired lease. TimeToLive: ttl is what
+    remains in whole seconds, -1 for unknown; granted the granted TTL. code != 0: an error instead."""
+
+    sequence: int
+    id: int
+    ttl: int
+    granted: int = 0
+    code: int = 0
+    message: str = ""
+
+
+Message = (
+    Hello
+    | Welcome
+    | Recover
+    | Recovered
+    | Persist
+    | Persisted
+    | Release
+    | Opened
+    | Blocks
+    | Commit
+    | Grant
+    | Revoke
+    | Revoked
+    | ReadState
+    | Applied
+    | Propose
+    | Refused
+    | ReadIndex
+    | ReadConfirmed
+    | ReadFailed
+    | Standing
+    | ReadBatch
+    | Subscribe
+    | Subscribed
+    | Feed
+    | FeedCredit
+    | Replies
+    | Ready
+    | LeaseLoad
+    | LeaseChanges
+    | KeepAlive
+    | TimeToLive
+    | LeaseAnswer
+)
+
+
+class Frame(Struct, frozen=True, array_like=True):
+    """What one ZeroMQ message of a local link holds. hops: (actor, monotonic ns) stamps, only with --trace-hops."""
+
+    epoch: int
+    incarnation: int
+    sequence: int
+    messages: list[Message]
+    hops: list[tuple[str, int]] = []
