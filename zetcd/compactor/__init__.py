@@ -1,0 +1,1 @@
+"""Auto compaction: which revision to compact, and when (F2, pure)."""
