@@ -1,0 +1,83 @@
+# What CI runs is what you run. `make help` lists the targets.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 4
+SECONDS_EACH ?= 10
+ROUNDS ?= 3
+
+.PHONY: help setup run test check format bench bench-short chaos fuzz slow power systemd differential profile clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# -- setting up -------------------------------------------------------------------------------------------------------
+setup: .venv/.dev ## set up everything: system packages, .venv, development tools, the oracle
+
+$(BIN)/python:
+	.ci/packages run
+	$(or $(PYTHON),python3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "zetcd needs Python 3.11 or newer")'
+	$(or $(PYTHON),python3) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+
+.venv/.run: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+.venv/.dev: pyproject.toml .ci/packages | $(BIN)/python
+	.ci/packages test
+	$(BIN)/python -m pip install -q -e . --group dev
+	.ci/node-packages
+	@touch .venv/.run $@
+
+# -- using it ---------------------------------------------------------------------------------------------------------
+run: .venv/.run ## set up and run one member in ./default.zetcd (tcp://127.0.0.1:2378); ARGS="--flag value"
+	exec $(BIN)/zetcd --name default --data-dir default.zetcd $(ARGS)
+
+# -- proving it -------------------------------------------------------------------------------------------------------
+test: check ## set up and pass the tests (the default suite: what CI runs)
+	$(PYTEST) -q -n $(WORKERS) --dist loadgroup --ignore tests/tidy $(ARGS)
+
+check: .venv/.dev ## ruff, formatting, types, import floors, tidy tests: fast
+	$(BIN)/ruff check zetcd tests
+	$(BIN)/ruff format --check zetcd tests
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports --no-cache
+	$(PYTEST) -q tests/tidy
+
+format: .venv/.dev ## rewrite the sources as ruff wants them
+	$(BIN)/ruff check --fix zetcd tests
+	$(BIN)/ruff format zetcd tests
+
+slow: .venv/.dev ## the tests too long for every run (marker slow)
+	$(PYTEST) -q -m slow --timeout 1800 $(ARGS)
+
+chaos: .venv/.dev ## kill every kind of process under load, at least 50 times (marker chaos)
+	$(PYTEST) -q -m chaos --timeout 3600 $(ARGS)
+
+power: .venv/.dev ## real power loss on a loop-mounted file system, with its control (marker power; needs root)
+	$(PYTEST) -q -m power --timeout 1800 $(ARGS)
+
+systemd: .venv/.dev ## the units under a real systemd (marker systemd; needs root)
+	$(PYTEST) -q -m systemd --timeout 600 $(ARGS)
+
+fuzz: .venv/.dev ## coverage-guided and property fuzzing of every decoder, minutes each (marker fuzz)
+	$(PYTEST) -q -m fuzz --timeout 3600 $(ARGS)
+
+differential: .venv/.dev ## the long comparison with real etcd: STEPS=20000 SEED=... (0 draws one)
+	$(BIN)/python -m tests.compat.differential --steps $(or $(STEPS),20000) --seed $(or $(SEED),0)
+
+# -- measuring it -----------------------------------------------------------------------------------------------------
+bench: .venv/.dev ## the whole comparison with etcd into docs/benchmarks (about 25 minutes; nothing else running)
+	$(BIN)/python -m tests.bench --seconds $(SECONDS_EACH) --rounds $(ROUNDS) --keys 1000000 --output docs/benchmarks
+
+bench-short: .venv/.dev ## the same with short runs and few keys into build/bench: does it work, not how fast
+	$(BIN)/python -m tests.bench --seconds 1 --rounds 1 --keys 5000 --output build/bench
+
+clean: ## remove what the targets above made, but no data directory
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .venv
