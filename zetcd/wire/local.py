@@ -87,11 +87,24 @@ class Release(Struct, frozen=True, array_like=True, tag=14, gc=False):
 
 
 # -- raft <-> apply ------------------------------------------------------------------------------------------------
+class ConfState(Struct, frozen=True, array_like=True, gc=False):
+    """Who votes (Raft section 6): member ids, each list ascending. outgoing is empty outside a joint configuration;
+    learners_next become learners when it is left."""
+
+    voters: list[int]
+    learners: list[int] = []
+    outgoing: list[int] = []
+    learners_next: list[int] = []
+    auto_leave: bool = False
+
+
 class Opened(Struct, frozen=True, array_like=True, tag=20, gc=False):
-    """apply -> raft: how far the store is at start. index is synced in LevelDB."""
+    """apply -> raft: how far the store is at start. index is synced in LevelDB. conf is the configuration at index;
+    None while the store knows no member (index below the bootstrap entries)."""
 
     index: int
     term: int
+    conf: ConfState | None = None
 
 
 class Blocks(Struct, frozen=True, array_like=True, tag=21, gc=False):
@@ -144,15 +157,18 @@ class Applied(Struct, frozen=True, array_like=True, tag=27, gc=False):
     flushed_index: int
     flushed_term: int
     bytes: int
+    conf: ConfState | None = None  # set where a MemberChange at or below index was accepted (rule 14)
 
 
 # -- api, lease -> raft --------------------------------------------------------------------------------------------
 class Propose(Struct, frozen=True, array_like=True, tag=30, gc=False):
-    """count entries with consecutive request sequences from first_sequence; data as in a Block."""
+    """count entries with consecutive request sequences from first_sequence; data as in a Block. kind is a BlockKind:
+    a MEMBERSHIP proposal has count 1 (rule 14)."""
 
     first_sequence: int
     count: int
     data: bytes
+    kind: int = 0
 
 
 class Refused(Struct, frozen=True, array_like=True, tag=31, gc=False):
@@ -315,6 +331,12 @@ class Ready(Struct, frozen=True, array_like=True, tag=52, gc=False):
 
     revision: int
     compact_revision: int
+
+
+class Space(Struct, frozen=True, array_like=True, tag=53, gc=False):
+    """apply -> api, on every tick: bytes of the store, which api holds against --quota-backend-bytes."""
+
+    db_bytes: int
 
 
 # Results. revision is what the response header shows.
@@ -524,6 +546,7 @@ Message = (
     | FeedCredit
     | Replies
     | Ready
+    | Space
     | LeaseLoad
     | LeaseChanges
     | KeepAlive
