@@ -1,0 +1,243 @@
+"""The asyncio client. Calls return futures: await them, or gather thousands; those of one loop turn share a frame."""
+
+from asyncio import Future
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from zetcd.client import requests
+from zetcd.client.election import AsyncElection
+from zetcd.client.lease import AsyncLease
+from zetcd.client.lock import AsyncLock
+from zetcd.client.options import RangeOptions
+from zetcd.client.requests import Filter, Key, octets, prefix_range, range_request
+from zetcd.client.reactor import Engine
+from zetcd.client.txn import Txn
+from zetcd.client.watch import AsyncWatcher
+from zetcd.session import call as kinds
+from zetcd.session.options import Options
+from zetcd.wire import client as wire
+
+ReplyCallback = Callable[[wire.WatchReply], None]
+
+
+class AsyncClient:
+    """A client of one cluster.
+
+    endpoints: ``tcp://host:port``, a comma-separated list of them, or a list; they must be members of one cluster.
+    timeout: seconds a call may take altogether, retries included, where the call does not say otherwise.
+    try_timeout: seconds after which an endpoint that answers nothing is left for the next one.
+    sockets: connections to the endpoint; more than one helps where it runs several api processes.
+
+    Calls are made when they are written, not when they are awaited, and most return an `asyncio.Future` (not a
+    coroutine): ``await client.put(...)`` or ``await asyncio.gather(*(client.put(...) for ...))``. A call cancelled
+    before it was sent is not sent. Every call takes ``timeout`` (seconds) and raises `Error`; writes are sent again only if
+    they certainly were not applied, otherwise the error says ``outcome_unknown``. For one event loop, the one it is
+    first used in.
+    """
+
+    def __init__(
+        self,
+        endpoints: str | Iterable[str] = "tcp://127.0.0.1:2378",
+        *,
+        timeout: float = 5.0,
+        try_timeout: float = 2.0,
+        connect_timeout: float = 2.0,
+        sockets: int = 2,
+    ) -> None:
+        self._options = Options.of(endpoints, timeout, try_timeout, connect_timeout, sockets)
+        self._engine = Engine(self._options)
+        self._run = self._engine.run
+        self._at: dict[str, AsyncClient] = {}
+
+    async def close(self) -> None:
+        """End all watches and keep-alives and close the connections. Leases are left to expire."""
+        for other in self._at.values():
+            await other.close()
+        self._engine.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def endpoints(self) -> list[str]:
+        """As given, normalised."""
+        return list(self._options.endpoints)
+
+    def at(self, endpoint: str) -> "AsyncClient":
+        """A client of this one endpoint alone, for questions to a certain member; closed with this client."""
+        other = self._at.get(endpoint)
+        if other is None:
+            other = self._at[endpoint] = AsyncClient(
+                endpoint,
+                timeout=self._options.timeout,
+                try_timeout=self._options.try_timeout,
+                connect_timeout=self._options.connect_timeout,
+                sockets=1,
+            )
+        return other
+
+    def call(
+        self, request: wire.Request, *, timeout: float | None = None, endpoint: str | None = None
+    ) -> "Future[dict[str, Any]]":
+        """Any request but a watch's; the reply as the plain map the server sent (fields at their default are absent).
+
+        endpoint: ask this one and no other.
+        """
+        if endpoint is not None:
+            return self.at(endpoint).call(request, timeout=timeout)
+        return self._run(request, kinds.PLAIN, timeout)
+
+    # -- keys ------------------------------------------------------------------------------------------------------
+    def put(
+        self,
+        key: Key,
+        value: Key = b"",
+        *,
+        lease: int = 0,
+        prev_kv: bool = False,
+        ignore_value: bool = False,
+        ignore_lease: bool = False,
+        timeout: float | None = None,
+    ) -> "Future[wire.PutReply]":
+        """Write one key. lease 0 detaches it from its lease unless ignore_lease."""
+        request = wire.PutRequest(octets(key), octets(value), lease, prev_kv, ignore_value, ignore_lease)
+        return self._run(request, kinds.PUT, timeout)
+
+    def get(
+        self, key: Key, *, revision: int = 0, serializable: bool = False, timeout: float | None = None
+    ) -> "Future[wire.KeyValue | None]":
+        """One key, None where it does not exist. Linearizable unless serializable."""
+        request = wire.RangeRequest(octets(key), revision=revision, serializable=serializable)
+        return self._run(request, kinds.GET, timeout)
+
+    def range(
+        self, key: Key, range_end: Key = b"", *, timeout: float | None = None, **options: Unpack[RangeOptions]
+    ) -> "Future[wire.RangeReply]":
+        """Keys in [key, range_end); options are etcd's."""
+        return self._run(range_request(key, range_end, **options), kinds.RANGE, timeout)
+
+    def get_prefix(
+        self, prefix: Key, *, timeout: float | None = None, **options: Unpack[RangeOptions]
+    ) -> "Future[wire.RangeReply]":
+        """All keys that begin with prefix."""
+        return self._run(range_request(*prefix_range(prefix), **options), kinds.RANGE, timeout)
+
+    def delete(
+        self, key: Key, *, prev_kv: bool = False, timeout: float | None = None
+    ) -> "Future[wire.DeleteRangeReply]":
+        """Delete one key; ``deleted`` of the reply is 0 or 1."""
+        return self._run(wire.DeleteRangeRequest(octets(key), b"", prev_kv), kinds.DELETE, timeout)
+
+    def delete_range(
+        self, key: Key, range_end: Key, *, prev_kv: bool = False, timeout: float | None = None
+    ) -> "Future[wire.DeleteRangeReply]":
+        """Delete all keys in [key, range_end)."""
+        return self._run(wire.DeleteRangeRequest(octets(key), octets(range_end), prev_kv), kinds.DELETE, timeout)
+
+    def delete_prefix(
+        self, prefix: Key, *, prev_kv: bool = False, timeout: float | None = None
+    ) -> "Future[wire.DeleteRangeReply]":
+        """Delete all keys that begin with prefix."""
+        return self.delete_range(*prefix_range(prefix), prev_kv=prev_kv, timeout=timeout)
+
+    def txn(self, *compares: wire.CompareMap) -> Txn["Future[wire.TxnReply]"]:
+        """A transaction builder; see `zetcd.client.txn`."""
+        return Txn(compares, lambda request, timeout: self._run(request, kinds.TXN, timeout))
+
+    def compact(
+        self, revision: int, *, physical: bool = False, timeout: float | None = None
+    ) -> "Future[dict[str, Any]]":
+        """Forget history below revision; physical waits until the member has deleted it."""
+        return self.call(wire.CompactRequest(revision, physical), timeout=timeout)
+
+    # -- watch -----------------------------------------------------------------------------------------------------
+    async def watch(
+        self,
+        key: Key,
+        *,
+        prefix: bool = False,
+        range_end: Key = b"",
+        start_revision: int = 0,
+        prev_kv: bool = False,
+        filters: Iterable[Filter] = (),
+        progress_notify: bool = False,
+        fragment: bool = False,
+        callback: ReplyCallback | None = None,
+        timeout: float | None = None,
+    ) -> AsyncWatcher:
+        """Changes of a key, a range or a prefix, from start_revision on (0: from now; fixed when this returns).
+
+        The watcher resumes by itself after any failure, without loss or repetition, until closed. Iterate it for
+        events; or give a callback, which gets every WatchReply with events or progress in the event loop.
+        Raises Error with ``compact_revision`` where the history asked for is gone.
+        """
+        key, range_end = prefix_range(key) if prefix else (octets(key), octets(range_end))
+        request = wire.WatchCreateRequest(
+            key, range_end, start_revision, progress_notify, requests.watch_filters(filters), prev_kv, 0, fragment
+        )
+        return await AsyncWatcher.open(self._engine, request, callback, timeout)
+
+    # -- leases ----------------------------------------------------------------------------------------------------
+    async def lease_grant(self, ttl: int, id: int = 0, *, timeout: float | None = None) -> AsyncLease:  # noqa: A002
+        """A lease of ttl seconds. ``keep_alive()`` on it, or using it as a context manager, renews it by itself."""
+        granted = await self._run(wire.LeaseGrantRequest(ttl, id), kinds.GRANT, timeout)
+        return AsyncLease(self._engine, *granted)
+
+    def lease_revoke(self, id: int, *, timeout: float | None = None) -> "Future[dict[str, Any]]":  # noqa: A002
+        """End a lease and delete its keys."""
+        return self.call(wire.LeaseRevokeRequest(id), timeout=timeout)
+
+    def lease_keep_alive_once(self, id: int, *, timeout: float | None = None) -> "Future[int]":  # noqa: A002
+        """Renew a lease; its TTL in seconds, or 0 where it is gone."""
+        return self._run(wire.LeaseKeepAliveRequest(id), kinds.KEEP_ALIVE, timeout)
+
+    def lease_time_to_live(
+        self,
+        id: int,  # noqa: A002
+        *,
+        keys: bool = False,
+        timeout: float | None = None,
+    ) -> "Future[dict[str, Any]]":
+        """``TTL`` left in seconds (-1 for an unknown lease), ``grantedTTL``, and ``keys`` where asked for."""
+        return self.call(wire.LeaseTimeToLiveRequest(id, keys), timeout=timeout)
+
+    def lease_leases(self, *, timeout: float | None = None) -> "Future[list[int]]":
+        """Ids of all leases."""
+        return self._run(wire.LeaseLeasesRequest(), kinds.LEASES, timeout)
+
+    # -- lock and election -------------------------------------------------------------------------------------------
+    def lock(self, name: Key, *, ttl: int = 60) -> AsyncLock:
+        """A lock for ``async with``: held across members, lost when its lease (of ttl seconds, kept alive) ends."""
+        return AsyncLock(self._engine, octets(name), ttl)
+
+    def election(self, name: Key, *, ttl: int = 60) -> AsyncElection:
+        """An election: campaign, proclaim, resign, leader, observe."""
+        return AsyncElection(self._engine, octets(name), ttl)
+
+    # -- cluster and maintenance -----------------------------------------------------------------------------------
+    def status(self, endpoint: str | None = None, *, timeout: float | None = None) -> "Future[dict[str, Any]]":
+        """etcd's Status of one member."""
+        return self.call(wire.StatusRequest(), timeout=timeout, endpoint=endpoint)
+
+    def hash_kv(
+        self, revision: int = 0, *, endpoint: str | None = None, timeout: float | None = None
+    ) -> "Future[dict[str, Any]]":
+        """``hash`` of what one member holds at revision (0: now), ``compact_revision``, ``hash_revision``."""
+        return self.call(wire.HashKvRequest(revision), timeout=timeout, endpoint=endpoint)
+
+    def member_list(self, *, linearizable: bool = True, timeout: float | None = None) -> "Future[dict[str, Any]]":
+        """``members`` of the cluster."""
+        return self.call(wire.MemberListRequest(linearizable), timeout=timeout)
+
+    def alarm(
+        self, action: str | int = "GET", alarm: str | int = "NONE", *, member_id: int = 0, timeout: float | None = None
+    ) -> "Future[dict[str, Any]]":
+        """List, raise or clear alarms: action GET, ACTIVATE or DEACTIVATE; alarm NONE, NOSPACE or CORRUPT."""
+        request = wire.AlarmRequest(requests.number("action", action), member_id, requests.number("alarm", alarm))
+        return self.call(request, timeout=timeout)

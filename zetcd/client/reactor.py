@@ -1,0 +1,13 @@
+"""Under way."""
+
+from typing import Any
+
+
+class Engine:
+    """Under way."""
+
+    def __init__(self, *parts: Any) -> None: ...
+
+    def run(self, request: Any, kind: Any, timeout: Any) -> Any: ...
+
+    def close(self) -> None: ...
