@@ -38,6 +38,11 @@ class Fatal(Exception):
     """A broken invariant or a disk that failed: the process ends and says why."""
 
 
+class Refusal(Fatal):
+    """A start that would fail again in the same way (a wrong setting, damaged files, a directory that another member
+    holds): nobody restarts the process before a person has changed something."""
+
+
 class WireError(Exception):
     """Bytes that do not decode as what their place demands."""
 
@@ -106,6 +111,8 @@ SESSION_EXPIRED = Error(UNKNOWN, "mutex: session is expired")
 ELECTION_NOT_LEADER = Error(UNKNOWN, "election: not leader")
 ELECTION_NO_LEADER = Error(UNKNOWN, "election: no leader")
 LEADER_FIELD_MISSING = Error(UNKNOWN, '"leader" field must be provided')
+
+NO_WATCH_STREAM = Error(NOT_FOUND, "zetcd: no watch on this stream; create its watches again")
 
 
 def invalid(text: str) -> Error:

@@ -20,8 +20,11 @@ INFLIGHT_BYTES_MAX = 256 * MIB  # their bytes, per api process
 APPLY_LAG_ENTRIES_MAX = 5_000  # commit - apply gap beyond which writes are refused (etcd's figure)
 REQUEST_TIMEOUT_BASE_MS = 5_000  # + 2 election timeouts: etcd's ReqTimeout
 CLIENT_SEND_FRAMES_MAX = 512  # SNDHWM of one client's pipe
+CLIENT_RECEIVE_FRAMES_MAX = 1_000  # RCVHWM of one client's pipe: beyond it TCP pushes back
+REQUEST_FRAME_FACTOR = 4  # a frame over 4 x --max-request-bytes ends the connection; below it gets an error
 CLIENT_BACKLOG_BYTES_MAX = 16 * MIB  # replies kept for one client that does not read, then it is dropped
 CLIENT_BACKLOG_TOTAL_BYTES_MAX = 256 * MIB  # the same over all clients of one api process
+CLIENT_RETRY_MS = 10  # how often frames for a client that does not read are offered again
 CLIENT_IDLE_PROBE_MS = 60_000  # a quiet watch stream gets a progress frame, so a gone client is noticed
 
 # -- watch (owner: api) ----------------------------------------------------------------------------
@@ -41,11 +44,13 @@ LOG_CACHE_BYTES_MAX = 128 * MIB  # applied blocks raft keeps for followers
 FEED_RING_BYTES_MAX = 16 * MIB  # recent encoded feed frames kept by apply
 FEED_FRAME_BYTES_MAX = 8 * MIB  # above it the frame says gap(previous, revision)
 FEED_UNACKED_BYTES_MAX = 32 * MIB  # per api: above it frames say gap until the api returns credit
+FEED_CREDIT_BYTES = 256 * KIB  # an api returns credit in steps of this
 READS_PARKED_MAX = 100_000  # linearizable reads waiting in apply
 HISTORY_SLICE_BYTES = 512 * KIB  # one answer to a History read
 HISTORY_SLICE_REVISIONS = 1_000  # etcd's figure
 LINK_FRAMES_MAX = 100_000  # HWM tripwire of local links: hitting it is a broken invariant
 TURN_FRAMES_MAX = 256  # frames drained from one socket in one turn
+TURN_CLIENT_FRAMES_MAX = 1_000  # frames drained from the client socket in one turn
 TICK_MS = 100  # default heartbeat interval and tick of every actor
 PERSIST_AGE_MAX_MS = 10_000  # oldest unanswered Persist or Apply before raft refuses proposals (rule 20)
 
@@ -57,7 +62,10 @@ READ_SLICE_KEYS = 1_000  # a longer range is a pinned iterator, resumed across t
 READ_SLICE_BYTES = 1 * MIB
 READ_RESULT_BYTES_MAX = 512 * MIB  # a range reply larger than this is refused
 RANGES_PINNED_MAX = 1_000  # long ranges in progress; more wait in line
-READ_TURN_MS = 5  # time cap of reads in one turn, so that puts are not starved
+READS_PER_TURN = 1_000  # small reads answered in one turn, so that puts are not starved
+CURSOR_STEPS_PER_TURN = 2  # slices of long reads in one turn
+EXECUTE_TURN_BYTES = 1 * MIB  # log data executed in one turn
+LEASE_LOAD_SLICE = 2_000  # leases in one LeaseLoad
 COMPACTION_BATCH = 1_000  # revisions per slice (etcd's --compaction-batch-limit)
 COMPACTION_PAUSE_MS = 10  # between slices (etcd's --compaction-sleep-interval)
 RANGE_COUNT_CACHE_MAX = 1_024  # cached range counts
@@ -67,6 +75,10 @@ QUOTA_BYTES_DEFAULT = 2 * 1024 * MIB  # --quota-backend-bytes
 SEGMENT_BYTES = 64_000_000  # preallocated; etcd's figure
 RECORD_BYTES_MAX = 64 * MIB  # a longer length field is damage, not data
 RECOVERY_FRAME_BYTES = 4 * MIB  # one answer while blocks stream to raft
+SEGMENT_FILE_BYTES_MAX = 512 * MIB  # a segment grows beyond SEGMENT_BYTES only by one turn; a longer file is refused
+SEGMENT_PREPARE_BYTES = 4 * MIB  # allocated per tick for the next segment
+SEGMENT_FOLD_BYTES = 1 * MIB  # a last segment this small is rewritten whole at start, so crash loops leave no files
+BROKEN_FILES_MAX = 5  # copies of cut log tails kept for the operator
 
 # -- leases (owner: lease) -------------------------------------------------------------------------
 LEASE_TTL_MAX_S = 9_000_000_000  # etcd's MaxLeaseTTL
@@ -85,3 +97,20 @@ INFLIGHT_MESSAGES_MAX = 512  # appends to one follower
 INFLIGHT_BYTES_PER_FOLLOWER = 32 * MIB
 SNAPSHOT_COUNT_DEFAULT = 10_000
 SNAPSHOT_CATCHUP_ENTRIES_DEFAULT = 5_000
+
+# -- processes (owner: supervisor; deploy/systemd repeats them) ------------------------------------
+WATCHDOG_API_MS = 3_000  # a hung api still accepts connections, so its watchdog is short
+WATCHDOG_LEASE_MS = 5_000
+WATCHDOG_FATE_MS = 15_000  # raft, wal, apply: longer than the worst fsync and than PERSIST_AGE_MAX_MS
+START_TIMEOUT_MS = 300_000  # from start to READY: a long log is read in this time
+RESTART_PAUSE_MS = 100  # before the second restart in a row; doubles; the first is at once
+RESTART_PAUSE_MAX_MS = 2_000  # after failures before READY ...
+RESTART_PAUSE_READY_MAX_MS = 250  # ... and after failures of a process that had been READY
+RESTARTS_UNREADY_MAX = 6  # lives in a row that ended before READY, then the member stops
+RESTARTS_PER_MINUTE_MAX = 60  # failures of one process (or of the fate group), then the member stops
+STOP_API_MS = 5_000  # to drain, then SIGKILL; the same for the next four
+STOP_LEASE_MS = 2_000
+STOP_RAFT_MS = 5_000
+STOP_APPLY_MS = 20_000  # its last sync may be the overlay's whole size
+STOP_WAL_MS = 10_000
+PORT_CLAIM_WAIT_MS = 2_000  # an ending process of the same member may hold its port or directory this long
