@@ -8,6 +8,7 @@ engine) in their constructors; the host, a simulator or a test supplies them.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from zetcd.base import limits
 from zetcd.wire.local import Message
 
 
@@ -26,6 +27,8 @@ class Actor:
     """Base of the five actors: an outbox and empty handlers."""
 
     role: ClassVar[str]
+    tick_ms: int = limits.TICK_MS
+    """How often the host calls `on_tick`; may change from turn to turn."""
 
     def __init__(self) -> None:
         self.outbox: dict[Peer, list[Message]] = {}

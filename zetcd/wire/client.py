@@ -488,6 +488,12 @@ class TxnReply(Struct, frozen=True, omit_defaults=True):
     responses: list[ResponseOp] = []
 
 
+class BatchReply(Struct, frozen=True, gc=False):
+    """Answers to a batch, in order; a failed one is an ErrorReply."""
+
+    responses: list[Any]
+
+
 class WatchReply(Struct, frozen=True, omit_defaults=True):
     """etcd WatchResponse. Where several watches of one stream get the same events, one reply names them all in
     watch_ids and watch_id is left out. -1 is "the whole stream" (progress)."""

@@ -62,12 +62,20 @@ class Recovered(Struct, frozen=True, array_like=True, tag=11, gc=False):
 
 
 class Persist(Struct, frozen=True, array_like=True, tag=12, gc=False):
-    """raft -> wal: make durable, in this order. A block replaces everything from its first index on (rule 15)."""
+    """raft -> wal: make durable, in this order. A block replaces everything from its first index on (rule 15).
+
+    snapshot_index > 0: a snapshot was installed, the log starts anew behind (snapshot_index, snapshot_term) before
+    hard state and blocks (rule 7). caught_up: the member has what a suspect cut may have taken, so later starts need
+    not report it any more (rule 2).
+    """
 
     number: int
     hard_state: HardState | None
     blocks: list[Block]
     sync: bool = True
+    snapshot_index: int = 0
+    snapshot_term: int = 0
+    caught_up: bool = False
 
 
 class Persisted(Struct, frozen=True, array_like=True, tag=13, gc=False):
@@ -214,6 +222,7 @@ class Standing(Struct, frozen=True, array_like=True, tag=35, gc=False):
     applied: int
     last_index: int
     healthy: bool = True  # rule 20: oldest Persist and Apply are young enough
+    sole: bool = False  # apply holds the one-voter grant: linearizable reads need no ReadIndex (rule 9)
 
 
 # -- api <-> apply -------------------------------------------------------------------------------------------------
@@ -337,6 +346,12 @@ class Space(Struct, frozen=True, array_like=True, tag=53, gc=False):
     """apply -> api, on every tick: bytes of the store, which api holds against --quota-backend-bytes."""
 
     db_bytes: int
+
+
+class IndexWanted(Struct, frozen=True, array_like=True, tag=54, gc=False):
+    """apply -> api: there is no grant, so the linearizable reads of context wait for a ReadIndex of raft."""
+
+    context: int
 
 
 # Results. revision is what the response header shows.
@@ -547,6 +562,7 @@ Message = (
     | Replies
     | Ready
     | Space
+    | IndexWanted
     | LeaseLoad
     | LeaseChanges
     | KeepAlive

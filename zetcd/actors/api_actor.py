@@ -1,0 +1,354 @@
+"""api: owns client connections. Decodes, validates, admits or refuses, keeps deadlines, and answers.
+
+One or more such processes share a member's client port. A request becomes a `Call` (see `operations` for what each op
+does); writes of a turn travel to raft as one Propose, reads of a turn to apply as one ReadBatch.
+
+- A definite error is given only where the proposal was never appended; otherwise the outcome is unknown and the error
+  says "timed out" (rule 8). When raft and apply come back in a new epoch, outcomes replayed from the log still answer
+  their calls; what is then still open is unknown at once, without waiting for its deadline.
+- Calls that were never sent (raft or apply is restarting) wait, within their deadline, and are sent afterwards.
+- Reads carry no such doubt: they are asked again.
+"""
+
+import random
+from collections.abc import Callable
+
+from zetcd.actors.actor import Actor, Peer
+from zetcd.actors.calls import Call, Calls
+from zetcd.actors.clients import Clients, Envelope, Ticket
+from zetcd.actors.operations import OPERATIONS
+from zetcd.actors.watching import Watching
+from zetcd.base import errors, limits
+from zetcd.base.errors import Error, WireError
+from zetcd.base.settings import Settings
+from zetcd.service import replies
+from zetcd.wire import client as api
+from zetcd.wire.entry import Alarm, Command, Compact
+from zetcd.wire.local import (
+    Failed,
+    Feed,
+    IndexWanted,
+    LeaseAnswer,
+    Message,
+    Query,
+    ReadFailed,
+    ReadIndex,
+    Ready,
+    Refused,
+    Replies,
+    Result,
+    Space,
+    Standing,
+    Subscribed,
+)
+
+NOWHERE = Ticket((), 0)
+"""The ticket of a call that no client waits for."""
+
+
+class ApiActor(Actor):
+    """Role api: dials raft, apply and lease; clients come through `on_client` and leave through `clients.take`."""
+
+    role = "api"
+
+    def __init__(self, settings: Settings, number: int, incarnation: int, rng: random.Random) -> None:
+        super().__init__()
+        self.settings = settings
+        self.number = number
+        self.rng = rng
+        self.calls = Calls(incarnation, settings.request_timeout_ms)
+        self.watching = Watching(self, settings)
+        self.clients = Clients(self.watching.pause, self.watching.resume, self.watching.drop)
+        self.counters = {
+            "requests": 0, "batches": 0, "undecodable": 0, "too_many_requests": 0, "timeouts": 0, "malformed": 0,
+        }  # fmt: skip
+        self.standing = Standing(0, 0, is_leader=False, is_learner=False, commit=0, applied=0, last_index=0)
+        self.revision = 0
+        self.db_bytes = 0
+        self.now_ms = 0
+        self.cluster = 0
+        self.member = 0
+        self._inflight_bytes = 0
+        self._raft: Peer | None = None
+        self._apply: Peer | None = None
+        self._lease: Peer | None = None
+        self._recovered = False
+        self._stopping = False
+        self._alarm_raised = False
+        self._handlers: dict[type, Callable[..., None]] = {
+            Replies: self._on_replies,
+            Feed: self._on_feed,
+            Subscribed: self._on_subscribed,
+            Ready: self._on_ready,
+            Space: self._on_space,
+            IndexWanted: self._on_index_wanted,
+            Standing: self._on_standing,
+            Refused: self._on_refused,
+            ReadFailed: self._on_read_failed,
+            LeaseAnswer: self._on_lease_answer,
+        }
+
+    # -- links -----------------------------------------------------------------------------------------------------
+    def on_peer(self, peer: Peer) -> None:
+        """A new life of raft, apply or lease."""
+        if peer.role == "raft":
+            self._raft = peer
+        elif peer.role == "apply":
+            self._apply = peer
+            self.cluster, self.member = peer.cluster, peer.member
+            self._set_header()
+            self.calls.ask_reads_again()
+        else:
+            self._lease = peer
+            self.calls.ask_leases_again()
+
+    def on_lost(self, peer: Peer) -> None:
+        """What was sent to raft is in doubt now; apply and lease will be asked again."""
+        if peer is self._raft:
+            self._raft = None
+            self._recovered = False
+            self.calls.on_raft_lost()
+        elif peer is self._apply:
+            self._apply = None
+            self._recovered = False
+            self.watching.hub.lost()
+        elif peer is self._lease:
+            self._lease = None
+
+    def on_batch(self, peer: Peer, messages: list[Message]) -> None:
+        """Everything from inside the member."""
+        handlers = self._handlers
+        for message in messages:
+            handlers[type(message)](peer, message)
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are served: the store has caught up, a leader is known, leases are kept."""
+        return self._recovered and self.standing.leader != 0 and self._lease is not None
+
+    # -- clients ---------------------------------------------------------------------------------------------------
+    def on_client(self, envelope: Envelope, body: bytes) -> None:
+        """One frame of a client; envelope is everything before the body."""
+        if len(envelope) > limits.ENVELOPE_FRAMES_MAX or sum(map(len, envelope)) > limits.ENVELOPE_BYTES_MAX:
+            self.counters["malformed"] += 1
+            return
+        try:
+            request = api.decode_request(body)
+        except WireError as error:
+            self.counters["undecodable"] += 1
+            self.clients.send(envelope, replies.encode(replies.error(errors.invalid(str(error)))))
+            return
+        size = len(body)
+        if type(request) is api.BatchRequest:
+            self._on_batch_request(envelope, request, size)
+            return
+        self.counters["requests"] += 1
+        ticket = Ticket(envelope, size)
+        if size > self.settings.max_request_bytes:
+            self.clients.send(envelope, replies.encode(replies.error(errors.REQUEST_TOO_LARGE)))
+            return
+        if self._admit(ticket, 1):
+            OPERATIONS[type(request)](self, ticket, 0, request)
+
+    def _on_batch_request(self, envelope: Envelope, request: api.BatchRequest, size: int) -> None:
+        requests = request.requests
+        count = len(requests)
+        self.counters["requests"] += count
+        self.counters["batches"] += 1
+        if not count or count > limits.BATCH_REQUESTS_MAX:
+            error = errors.invalid(f"a batch holds 1 to {limits.BATCH_REQUESTS_MAX} requests, not {count}")
+            self.clients.send(envelope, replies.encode(replies.error(error)))
+            return
+        ticket = Ticket(envelope, size, [None] * count, count)
+        if not self._admit(ticket, count):
+            return
+        operations = OPERATIONS
+        for index, item in enumerate(requests):
+            operations[type(item)](self, ticket, index, item)
+
+    def _admit(self, ticket: Ticket, count: int) -> bool:
+        error: Error | None = None
+        if self._stopping:
+            error = errors.STOPPED
+        elif (
+            len(self.calls) + self.watching.waiting + count > limits.INFLIGHT_REQUESTS_MAX
+            or self._inflight_bytes + ticket.size > limits.INFLIGHT_BYTES_MAX
+        ):
+            self.counters["too_many_requests"] += count
+            error = errors.TOO_MANY_REQUESTS
+        if error is None:
+            self._inflight_bytes += ticket.size
+            return True
+        self.clients.send(ticket.envelope, replies.encode(replies.error(error)))
+        return False
+
+    def answer(self, ticket: Ticket, index: int, reply: object) -> None:
+        """The reply to request index of ticket."""
+        responses = ticket.responses
+        if responses is None:
+            data = replies.encode(reply)
+        else:
+            responses[index] = reply
+            ticket.missing -= 1
+            if ticket.missing:
+                return
+            data = replies.encode(api.BatchReply(responses))
+        if ticket is not NOWHERE:
+            self._inflight_bytes -= ticket.size
+            self.clients.send(ticket.envelope, data)
+
+    def refuse(self, ticket: Ticket, index: int, error: Error) -> None:
+        """An error reply."""
+        self.answer(ticket, index, replies.error(error))
+
+    def release(self, ticket: Ticket) -> None:
+        """A request that is answered outside `answer` (a watch stream) holds no admission any more."""
+        self._inflight_bytes -= ticket.size
+
+    def header(self, revision: int) -> api.Header:
+        """ResponseHeader at revision."""
+        return api.Header(self.cluster, self.member, revision, self.standing.term)
+
+    def _set_header(self) -> None:
+        self.watching.hub.set_header(self.cluster, self.member, self.standing.term)
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+    def write(self, call: Call, command: Command, size: int) -> None:
+        """Propose command, unless apply lags too far behind (etcd's commit - apply gap) or the quota is used up."""
+        standing = self.standing
+        if standing.commit - standing.applied > limits.APPLY_LAG_ENTRIES_MAX:
+            self.counters["too_many_requests"] += 1
+            self.refuse(call.ticket, call.index, errors.TOO_MANY_REQUESTS)
+        elif size > self.settings.max_request_bytes:
+            self.refuse(call.ticket, call.index, errors.REQUEST_TOO_LARGE)
+        else:
+            self.calls.write(call, command, size)
+
+    def within_quota(self, ticket: Ticket, index: int, cost: int) -> bool:
+        """etcd's quota test at the API: over it, raise the alarm through the log and refuse (rule 18)."""
+        quota = self.settings.quota_backend_bytes
+        if quota <= 0 or self.db_bytes + cost < quota:
+            return True
+        if not self._alarm_raised:
+            self._alarm_raised = True
+            alarm = Alarm(1, self.member, 1)
+            self.calls.write(Call(NOWHERE, 0, _ignore, alarm), alarm, 16)
+        self.refuse(ticket, index, errors.NO_SPACE)
+        return False
+
+    def read(self, call: Call, query: Query) -> None:
+        """Ask apply."""
+        self.calls.read(call, query)
+
+    def compact_by_itself(self, revision: int) -> None:
+        """Auto compaction."""
+        command = Compact(revision)
+        self.calls.write(Call(NOWHERE, 0, _ignore, command), command, 16)
+
+    def _on_replies(self, _peer: Peer, message: Replies) -> None:
+        writes, reads = self.calls.writes, self.calls.reads
+        for sequence, result in message.replies:
+            call = (writes if sequence > 0 else reads).pop(sequence, None)
+            if call is None:
+                continue  # answered before the restart that replayed it, or overdue
+            if type(result) is Failed:
+                if call.on_failed is None:
+                    self.refuse(call.ticket, call.index, Error(result.code, result.message))
+                else:
+                    call.on_failed(call, result)
+            else:
+                call.done(self, call, result)
+
+    def _on_lease_answer(self, _peer: Peer, message: LeaseAnswer) -> None:
+        call = self.calls.leases.pop(message.sequence, None)
+        if call is None:
+            return
+        if message.code:
+            self.refuse(call.ticket, call.index, Error(message.code, message.message))
+        else:
+            call.done(self, call, message)
+
+    def _on_refused(self, _peer: Peer, message: Refused) -> None:
+        error = Error(message.code, message.message)
+        for sequence in range(message.first_sequence, message.first_sequence + message.count):
+            call = self.calls.writes.pop(sequence, None)
+            if call is not None:
+                self._fail(call, error)
+
+    def _on_read_failed(self, _peer: Peer, message: ReadFailed) -> None:
+        """apply, which parks the reads, answers them."""
+
+    def _on_index_wanted(self, _peer: Peer, message: IndexWanted) -> None:
+        if self._raft is not None:
+            self.send(self._raft, ReadIndex(message.context))
+
+    def _fail(self, call: Call, error: Error) -> None:
+        if call.on_failed is None:
+            self.refuse(call.ticket, call.index, error)
+        else:
+            call.on_failed(call, Failed(error.code, error.message, self.revision))
+
+    # -- the feed --------------------------------------------------------------------------------------------------
+    def _on_feed(self, _peer: Peer, message: Feed) -> None:
+        self.revision = message.revision
+        self.watching.on_feed(message)
+
+    def _on_subscribed(self, _peer: Peer, message: Subscribed) -> None:
+        self.watching.hub.on_subscribed(message)
+
+    def _on_ready(self, _peer: Peer, message: Ready) -> None:
+        self._recovered = True
+        self.revision = message.revision
+        self.watching.hub.ready()
+        for call in self.calls.take_doubtful():
+            self._fail(call, errors.TIMEOUT_LEADER_FAIL)
+
+    def _on_space(self, _peer: Peer, message: Space) -> None:
+        self.db_bytes = message.db_bytes
+        if self._alarm_raised and self.db_bytes < self.settings.quota_backend_bytes:
+            self._alarm_raised = False
+
+    def _on_standing(self, _peer: Peer, message: Standing) -> None:
+        term = self.standing.term
+        self.standing = message
+        if message.term != term:
+            self._set_header()
+
+    # -- the turn --------------------------------------------------------------------------------------------------
+    def on_tick(self, now_ms: int) -> None:
+        """Deadlines, slow clients, watch timers, auto compaction."""
+        self.now_ms = now_ms
+        for call in self.calls.overdue(now_ms):
+            self.counters["timeouts"] += 1
+            self._fail(call, errors.TIMEOUT)
+        self.clients.retry()
+        self.tick_ms = limits.CLIENT_RETRY_MS if self.clients.stalled else limits.TICK_MS
+        self.watching.on_tick(now_ms)
+
+    def end_turn(self) -> None:
+        """Send what the turn gathered."""
+        self.watching.end_turn(self._apply)
+        calls = self.calls
+        if self._raft is not None:
+            for proposal in calls.take_proposals():
+                self.send(self._raft, proposal)
+        if self._apply is not None:
+            for batch in calls.take_reads():
+                self.send(self._apply, batch)
+                if batch.linearizable and not self.standing.sole and self._raft is not None:
+                    self.send(self._raft, ReadIndex(batch.context))
+        if self._lease is not None:
+            for message in calls.take_leases():
+                self.send(self._lease, message)
+
+    def on_stop(self) -> None:
+        """Refuse what is new, finish what is under way."""
+        self._stopping = True
+
+    def stopped(self) -> bool:
+        """Whether every call has been answered."""
+        return not len(self.calls)
+
+
+def _ignore(_actor: ApiActor, _call: Call, _result: Result) -> None:
+    """For calls of our own."""

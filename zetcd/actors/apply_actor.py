@@ -1,0 +1,478 @@
+"""apply: executes committed entries in log order, serves reads, and feeds what changed to the api processes.
+
+What may be executed (rule 3): only entries that a Commit of raft names by (index, term); or, under the one-voter Grant
+(rule 9), entries of the grant's term that wal has reported as durable, because a sole voter's durable entry is a
+committed one. Blocks arrive ahead of both.
+
+A turn executes first and reads afterwards, so a read sees every write that was executable when it arrived. What an api
+process gets in a turn is one frame: Feed, then Replies (rule 16). Long reads are cursors resumed across turns, small
+work first (rule 19). Nothing unsynced enters LevelDB: the overlay goes down in one synced batch, written by the port
+`flusher`, which reports back through `on_flushed`.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from zetcd.actors.actor import Actor, Peer
+from zetcd.base import errors, limits
+from zetcd.base.errors import Fatal
+from zetcd.state.machine import Cursor, Flush, Machine, Outcome
+from zetcd.wire import codec
+from zetcd.wire.entry import Block, Range, cut_block, split_block
+from zetcd.wire.local import (
+    Applied,
+    Blocks,
+    Commit,
+    CompactWait,
+    Done,
+    Failed,
+    Feed,
+    FeedCredit,
+    Grant,
+    IndexWanted,
+    LeaseChanges,
+    LeaseLoad,
+    LeaseRow,
+    Message,
+    Opened,
+    Persisted,
+    Read,
+    ReadBatch,
+    ReadFailed,
+    ReadState,
+    Ready,
+    Replies,
+    Result,
+    Revoke,
+    Revoked,
+    Space,
+    Subscribe,
+    Subscribed,
+)
+
+_NO_EVENTS = msgspec.Raw(b"\x90")
+
+
+class Flusher(Protocol):
+    """Writes one Flush at a time, off the actor's thread; its end comes back as `ApplyActor.on_flushed`."""
+
+    def submit(self, flush: Flush) -> None:
+        """Start writing; never called while another one is under way."""
+
+
+@dataclass(slots=True, eq=False)
+class _Api:
+    """One api process as apply sees it. unacked: feed bytes it has not returned credit for."""
+
+    peer: Peer
+    level: int = 0
+    unacked: int = 0
+    quiet: bool = True
+    replies: list[tuple[int, Result]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class _Load:
+    """A lease process that is being told all leases; it has those with ids up to `upto`."""
+
+    upto: int = -(2**63) - 1
+    done: bool = False
+
+
+class ApplyActor(Actor):
+    """Role apply: dials wal and raft, owner for api and lease."""
+
+    role = "apply"
+
+    def __init__(self, machine: Machine, flusher: Flusher) -> None:
+        super().__init__()
+        self.machine = machine
+        self.flusher = flusher
+        self.counters = {"entries": 0, "blocks": 0, "reads": 0, "flushes": 0, "feed_gaps": 0}
+        self._raft: Peer | None = None
+        self._apis: dict[int, _Api] = {}
+        self._loads: dict[Peer, _Load] = {}
+        self._blocks: deque[Block] = deque()
+        self._commit = (machine.applied, machine.applied_term)
+        self._durable = (0, 0)
+        self._grant: Grant | None = None
+        self._credit = 0
+        self._reported = machine.applied, machine.flushed_index
+        self._reads: deque[tuple[_Api, Read]] = deque()
+        self._cursors: deque[tuple[_Api, int, Cursor]] = deque()
+        self._parked: dict[tuple[int, int], tuple[_Api, list[Read]]] = {}
+        self._indexed: deque[tuple[int, tuple[int, int]]] = deque()
+        self._early: dict[tuple[int, int], int] = {}
+        self._parked_reads = 0
+        self._waits: list[tuple[_Api, int, int]] = []
+        self._recovered = False
+        self._flushing: Flush | None = None
+        self._now_ms = 0
+        self._stopping = False
+        self._handlers: dict[type, Callable[..., None]] = {
+            Blocks: self._on_blocks,
+            Commit: self._on_commit,
+            Persisted: self._on_persisted,
+            Grant: self._on_grant,
+            Revoke: self._on_revoke,
+            ReadState: self._on_read_state,
+            ReadFailed: self._on_read_failed,
+            ReadBatch: self._on_read_batch,
+            Subscribe: self._on_subscribe,
+            FeedCredit: self._on_feed_credit,
+        }
+
+    # -- links -----------------------------------------------------------------------------------------------------
+    def on_peer(self, peer: Peer) -> None:
+        """Tell each new peer where the store stands."""
+        if peer.role == "raft":
+            self._raft = peer
+            self.send(peer, Opened(self.machine.applied, self.machine.applied_term))
+        elif peer.role == "api":
+            api = self._apis[peer.incarnation] = _Api(peer)
+            self.send(peer, self._feed_of(api, self.machine.revision, _NO_EVENTS))
+            if self._recovered:
+                self.send(peer, Ready(self.machine.revision, self.machine.compact_revision))
+        elif peer.role == "lease":
+            self._loads[peer] = _Load()
+
+    def on_lost(self, peer: Peer) -> None:
+        """Forget what was meant for an api or lease process that is gone."""
+        self._loads.pop(peer, None)
+        api = self._apis.get(peer.incarnation)
+        if api is None or api.peer is not peer:
+            return
+        del self._apis[peer.incarnation]
+        self._reads = deque(item for item in self._reads if item[0] is not api)
+        self._cursors = deque(item for item in self._cursors if item[0] is not api)
+        self._waits = [item for item in self._waits if item[0] is not api]
+        for context in [context for context, item in self._parked.items() if item[0] is api]:
+            self._parked_reads -= len(self._parked.pop(context)[1])
+        self._set_level()
+
+    def on_batch(self, peer: Peer, messages: list[Message]) -> None:
+        """Sort the messages; the work is done at the end of the turn."""
+        handlers = self._handlers
+        for message in messages:
+            handlers[type(message)](peer, message)
+
+    # -- from raft and wal -----------------------------------------------------------------------------------------
+    def _on_blocks(self, _peer: Peer, message: Blocks) -> None:
+        blocks = self._blocks
+        for block in message.blocks:
+            while blocks and blocks[-1].first >= block.first:
+                blocks.pop()
+            if blocks and blocks[-1].last >= block.first:
+                blocks[-1] = cut_block(blocks[-1], block.first - 1)
+            last = blocks[-1].last if blocks else self.machine.applied
+            if block.last <= self.machine.applied:
+                continue
+            if block.first > last + 1:
+                raise Fatal(f"blocks sent to apply leave a gap: {last}, then {block.first}")
+            blocks.append(split_block(block, self.machine.applied + 1))
+
+    def _on_commit(self, _peer: Peer, message: Commit) -> None:
+        if message.index > self._commit[0]:
+            self._commit = (message.index, message.term)
+
+    def _on_persisted(self, _peer: Peer, message: Persisted) -> None:
+        self._durable = (message.index, message.term)
+
+    def _on_grant(self, _peer: Peer, message: Grant) -> None:
+        self._grant = message
+        if not self._recovered:
+            self._recovered = True
+            for api in self._apis.values():
+                self.send(api.peer, Ready(self.machine.revision, self.machine.compact_revision))
+
+    def _on_revoke(self, peer: Peer, message: Revoke) -> None:
+        if self._grant is not None and self._grant.serial == message.serial:
+            self._grant = None
+        self.send(peer, Revoked(message.serial))
+
+    def _on_read_state(self, _peer: Peer, message: ReadState) -> None:
+        for context in message.contexts:
+            if context in self._parked:
+                self._indexed.append((message.index, context))
+            else:
+                self._early[context] = message.index  # raft was faster than the api's own frame
+
+    def _on_read_failed(self, _peer: Peer, message: ReadFailed) -> None:
+        for context in message.contexts:
+            parked = self._parked.pop(context, None)
+            if parked is not None:
+                api, reads = parked
+                self._parked_reads -= len(reads)
+                failed = Failed(message.code, message.message, self.machine.revision)
+                api.replies.extend((read.sequence, failed) for read in reads)
+
+    # -- from api --------------------------------------------------------------------------------------------------
+    def _on_read_batch(self, peer: Peer, message: ReadBatch) -> None:
+        api = self._apis[peer.incarnation]
+        if not message.linearizable or self._grant is not None:
+            self._reads.extend([(api, read) for read in message.reads])
+            return
+        if self._parked_reads + len(message.reads) > limits.READS_PARKED_MAX:
+            error = errors.TOO_MANY_REQUESTS
+            failed = Failed(error.code, error.message, self.machine.revision)
+            api.replies.extend((read.sequence, failed) for read in message.reads)
+            return
+        context = (peer.incarnation, message.context)
+        self._parked[context] = (api, message.reads)
+        self._parked_reads += len(message.reads)
+        index = self._early.pop(context, None)
+        if index is None:
+            self.send(peer, IndexWanted(message.context))
+        else:
+            self._indexed.append((index, context))
+
+    def _on_subscribe(self, peer: Peer, message: Subscribe) -> None:
+        api = self._apis[peer.incarnation]
+        api.level = message.level
+        self._set_level()
+        machine = self.machine
+        self.send(peer, Subscribed(message.serial, message.level, machine.revision, machine.compact_revision))
+
+    def _on_feed_credit(self, peer: Peer, message: FeedCredit) -> None:
+        self._apis[peer.incarnation].unacked -= message.bytes
+
+    def _set_level(self) -> None:
+        self.machine.event_level = max((api.level for api in self._apis.values()), default=0)
+
+    # -- the turn --------------------------------------------------------------------------------------------------
+    def on_tick(self, now_ms: int) -> None:
+        """Repeat the revision (rule 16), sweep a compaction slice, age the overlay."""
+        self._now_ms = now_ms
+        for api in self._apis.values():
+            if api.quiet:
+                self.send(api.peer, self._feed_of(api, self.machine.revision, _NO_EVENTS))
+            self.send(api.peer, Space(self.machine.db_bytes))
+            api.quiet = True
+        self._sweep()
+
+    def end_turn(self) -> None:
+        """Execute, read, answer."""
+        if self._blocks:
+            self._execute()
+        if self._indexed:
+            self._release_parked()
+        if self._reads:
+            self._read()
+        if self._cursors:
+            self._step_cursors()
+        if self._loads:
+            self._load_leases()
+        for api in self._apis.values():
+            if api.replies:
+                self.send(api.peer, Replies(api.replies))
+                api.replies = []
+        self._maybe_flush()
+        self._report()
+
+    def busy(self) -> bool:
+        """Whether reads, cursors, lease loads or executable blocks are left over from the turn."""
+        if self._reads or self._cursors or any(not load.done for load in self._loads.values()):
+            return True
+        return bool(self._blocks) and self._executable() >= self._blocks[0].first and not self._overfull()
+
+    def _executable(self) -> int:
+        """Highest index that may be executed now."""
+        index = self._commit[0]
+        grant = self._grant
+        if grant is not None and self._durable[1] == grant.term:
+            return max(index, self._durable[0])
+        return index
+
+    def _overfull(self) -> bool:
+        return self._flushing is not None and self.machine.overlay_bytes > limits.OVERLAY_BYTES_HARD_MAX
+
+    def _execute(self) -> None:
+        upto, blocks, machine = self._executable(), self._blocks, self.machine
+        before, size = machine.revision, 0
+        while blocks and blocks[0].first <= upto and size < limits.EXECUTE_TURN_BYTES and not self._overfull():
+            block = blocks[0]
+            if block.last > upto:
+                rest = split_block(block, upto + 1)
+                block = cut_block(block, upto)
+                blocks[0] = rest
+            else:
+                blocks.popleft()
+            commit, grant = self._commit, self._grant
+            if block.last > commit[0]:
+                assert grant is not None
+                if block.term != grant.term:
+                    blocks.appendleft(block)
+                    break  # older than the grant's term: only raft's own Commit may release it (rule 9)
+            elif block.first <= commit[0] <= block.last and block.term != commit[1]:
+                raise Fatal(f"entry {commit[0]} is committed in term {commit[1]}, held in term {block.term}")
+            size += len(block.data)
+            outcome = machine.apply(block)
+            self.counters["entries"] += block.count
+            self.counters["blocks"] += 1
+            self._hand_out(outcome, before)
+            before = machine.revision
+        self._credit += size
+
+    def _hand_out(self, outcome: Outcome, before: int) -> None:
+        if self.machine.revision != before:
+            self._send_feed(outcome, before)
+        apis = self._apis
+        for origin, sequence, result in outcome.replies:
+            api = apis.get(origin)
+            if api is not None:
+                api.replies.append((sequence, result))
+        if outcome.granted or outcome.checkpointed or outcome.revoked:
+            for peer, load in self._loads.items():
+                self._send_lease_changes(peer, load, outcome)
+
+    def _send_feed(self, outcome: Outcome, before: int) -> None:
+        events = _NO_EVENTS
+        if self.machine.event_level:
+            events = codec.encode_events(outcome.events)
+        for api in self._apis.values():
+            api.quiet = False
+            if api.replies:
+                # An earlier block of this turn has answers that must not overtake this block's events (rule 16).
+                self.send(api.peer, Replies(api.replies))
+                api.replies = []
+            self.send(api.peer, self._feed_of(api, before, events))
+
+    def _feed_of(self, api: _Api, previous: int, events: msgspec.Raw) -> Feed:
+        revision, size = self.machine.revision, len(bytes(events))
+        gap = previous != revision and (
+            not api.level or size > limits.FEED_FRAME_BYTES_MAX or api.unacked + size > limits.FEED_UNACKED_BYTES_MAX
+        )
+        if gap:
+            self.counters["feed_gaps"] += bool(api.level)
+            events = _NO_EVENTS
+        elif previous != revision:
+            api.unacked += size
+        return Feed(previous, revision, self.machine.compact_revision, gap, events)
+
+    # -- reads -----------------------------------------------------------------------------------------------------
+    def _release_parked(self) -> None:
+        applied, waiting = self.machine.applied, deque[tuple[int, tuple[int, int]]]()
+        for index, context in self._indexed:
+            if index > applied:
+                waiting.append((index, context))
+                continue
+            parked = self._parked.pop(context, None)
+            if parked is not None:
+                api, reads = parked
+                self._parked_reads -= len(reads)
+                self._reads.extend([(api, read) for read in reads])
+        self._indexed = waiting
+
+    def _read(self) -> None:
+        reads, query, seen = self._reads, self.machine.query, dict[object, Result]()
+        count = min(len(reads), limits.READS_PER_TURN)
+        for _ in range(count):
+            api, read = reads.popleft()
+            what = read.query
+            plain = type(what) is Range
+            result = seen.get(what) if plain else None
+            if result is None:
+                if type(what) is CompactWait:
+                    self._waits.append((api, read.sequence, what.revision))
+                    continue
+                answer = query(what)
+                if isinstance(answer, Cursor):
+                    self._pin(api, read.sequence, answer)
+                    continue
+                result = answer
+                if plain:
+                    seen[what] = result  # equal reads of a turn are done once
+            api.replies.append((read.sequence, result))
+        self.counters["reads"] += count
+
+    def _pin(self, api: _Api, sequence: int, cursor: Cursor) -> None:
+        if len(self._cursors) < limits.RANGES_PINNED_MAX:
+            self._cursors.append((api, sequence, cursor))
+            return
+        cursor.close()
+        error = errors.TOO_MANY_REQUESTS
+        api.replies.append((sequence, Failed(error.code, error.message, self.machine.revision)))
+
+    def _step_cursors(self) -> None:
+        for _ in range(min(limits.CURSOR_STEPS_PER_TURN, len(self._cursors))):
+            api, sequence, cursor = self._cursors.popleft()
+            result = cursor.step()
+            if result is None:
+                self._cursors.append((api, sequence, cursor))
+            else:
+                api.replies.append((sequence, result))
+
+    def _sweep(self) -> None:
+        more = self.machine.sweep()
+        self.tick_ms = limits.COMPACTION_PAUSE_MS if more else limits.TICK_MS
+        if self._waits:
+            swept, revision = self.machine.swept_revision, self.machine.revision
+            for api, sequence, wanted in self._waits:
+                if wanted <= swept:
+                    api.replies.append((sequence, Done(revision)))
+            self._waits = [item for item in self._waits if item[2] > swept]
+
+    # -- leases ----------------------------------------------------------------------------------------------------
+    def _load_leases(self) -> None:
+        for peer, load in self._loads.items():
+            if load.done:
+                continue
+            rows: list[LeaseRow] = self.machine.lease_rows(load.upto, limits.LEASE_LOAD_SLICE)
+            load.done = len(rows) < limits.LEASE_LOAD_SLICE
+            if rows:
+                load.upto = rows[-1].id
+            self.send(peer, LeaseLoad(rows, load.done))
+
+    def _send_lease_changes(self, peer: Peer, load: _Load, outcome: Outcome) -> None:
+        """Only of leases it has been told; the others it will be told as they are when their turn comes."""
+        if load.done:
+            changes = LeaseChanges(outcome.granted, outcome.checkpointed, outcome.revoked)
+        else:
+            changes = LeaseChanges(
+                [row for row in outcome.granted if row.id <= load.upto],
+                [row for row in outcome.checkpointed if row.id <= load.upto],
+                [lease for lease in outcome.revoked if lease <= load.upto],
+            )
+        self.send(peer, changes)
+
+    # -- going down to LevelDB, and telling raft -------------------------------------------------------------------
+    def _maybe_flush(self) -> None:
+        if self._flushing is None:
+            flush = self.machine.freeze(self._now_ms, force=self._stopping)
+            if flush is not None:
+                self._flushing = flush
+                self.flusher.submit(flush)
+
+    def on_flushed(self) -> None:
+        """The flush under way is synced."""
+        flush = self._flushing
+        assert flush is not None
+        self._flushing = None
+        self.machine.flushed(flush)
+        self.counters["flushes"] += 1
+
+    def _report(self) -> None:
+        raft, machine = self._raft, self.machine
+        now = machine.applied, machine.flushed_index
+        if raft is not None and (now != self._reported or self._credit):
+            self._reported = now
+            self.send(raft, Applied(machine.applied, machine.flushed_index, machine.flushed_term, self._credit))
+            self._credit = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the store has caught up with what was committed before this life."""
+        return self._recovered
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+    def on_stop(self) -> None:
+        """Flush what has been executed; raft has drained before (rule 21), and nothing is lost if not."""
+        self._stopping = True
+
+    def stopped(self) -> bool:
+        """Whether everything executed is synced."""
+        return self._flushing is None and self.machine.flushed_index >= self.machine.applied

@@ -1,0 +1,147 @@
+"""Everything in an api process that waits for events: watch streams, long polls, and the steps of lock and election.
+
+Thin: the rules live in `zetcd.watch` (the hub) and `zetcd.concurrency` (the recipes); this carries their requests to
+apply and their output to the clients. A watch stream is an envelope; a client that does not read pauses its streams,
+a client that is gone takes them with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from zetcd.actors.calls import Call
+from zetcd.actors.clients import Envelope, Ticket
+from zetcd.base import errors, limits
+from zetcd.base.settings import Settings
+from zetcd.service import replies
+from zetcd.watch.hub import Hub
+from zetcd.wire import client as api
+from zetcd.wire.local import Failed, Feed, FeedCredit, Histories, HistoryCompacted
+
+if TYPE_CHECKING:
+    from zetcd.actors.actor import Peer
+    from zetcd.actors.api_actor import ApiActor
+
+
+class Watching:
+    """The hub and its surroundings."""
+
+    def __init__(self, actor: ApiActor, settings: Settings) -> None:
+        self._actor = actor
+        self.hub = Hub(
+            replies.key_value,
+            progress_interval_ms=settings.watch_progress_notify_interval_ms,
+            fragment_bytes=settings.max_request_bytes,
+        )
+        self._streams: dict[bytes, dict[Envelope, None]] = {}
+        self._polls: dict[int, Ticket] = {}
+        self._next_poll = 1
+        self._uncredited = 0
+        self._handlers: dict[type, Callable[[Ticket, int, api.Request], None]] = {
+            api.WatchCreateRequest: self._create,
+            api.WatchCancelRequest: self._cancel,
+            api.WatchProgressRequest: self._progress,
+            api.WatchPollRequest: self._poll,
+        }
+
+    @property
+    def waiting(self) -> int:
+        """Long polls and recipe steps that wait: they count against admission."""
+        return len(self._polls)
+
+    # -- requests --------------------------------------------------------------------------------------------------
+    def on_request(self, ticket: Ticket, index: int, request: api.Request) -> None:
+        """Dispatch by type."""
+        self._handlers[type(request)](ticket, index, request)
+
+    def _create(self, ticket: Ticket, _index: int, request: api.Request) -> None:
+        assert isinstance(request, api.WatchCreateRequest)
+        envelope = ticket.envelope
+        self._actor.release(ticket)
+        streams = self._streams.setdefault(envelope[0], {})
+        streams[envelope] = None
+        self.hub.create(envelope, request)
+
+    def _cancel(self, ticket: Ticket, _index: int, request: api.Request) -> None:
+        assert isinstance(request, api.WatchCancelRequest)
+        self._actor.release(ticket)
+        self.hub.cancel(ticket.envelope, request)
+
+    def _progress(self, ticket: Ticket, index: int, _request: api.Request) -> None:
+        envelope = ticket.envelope
+        if envelope not in self._streams.get(envelope[0], ()):
+            # A client learns from this that its stream ended with a former life of this process.
+            self._actor.refuse(ticket, index, errors.NO_WATCH_STREAM)
+            return
+        self._actor.release(ticket)
+        self.hub.progress(envelope)
+
+    def _poll(self, ticket: Ticket, index: int, request: api.Request) -> None:
+        assert isinstance(request, api.WatchPollRequest)
+        if len(self._polls) >= limits.WATCH_POLLS_MAX:
+            self._actor.refuse(ticket, index, errors.TOO_MANY_REQUESTS)
+            return
+        token = self._next_poll
+        self._next_poll += 1
+        self._polls[token] = ticket
+        wait = min(max(0, request.wait_ms), limits.WATCH_POLL_WAIT_MAX_MS)
+        self.hub.poll(token, request, self._actor.now_ms + wait)
+
+    # -- clients ---------------------------------------------------------------------------------------------------
+    def pause(self, client: bytes) -> None:
+        """The client does not read."""
+        for stream in self._streams.get(client, ()):
+            self.hub.pause(stream)
+
+    def resume(self, client: bytes) -> None:
+        """It reads again."""
+        for stream in self._streams.get(client, ()):
+            self.hub.resume(stream)
+
+    def drop(self, client: bytes) -> None:
+        """It is gone, or was dropped."""
+        for stream in self._streams.pop(client, ()):
+            self.hub.drop(stream)
+
+    # -- apply -----------------------------------------------------------------------------------------------------
+    def on_feed(self, feed: Feed) -> None:
+        """Match, and count what apply may send more."""
+        self._uncredited += len(bytes(feed.events)) if feed.previous != feed.revision and not feed.gap else 0
+        self.hub.on_feed(feed)
+
+    def on_tick(self, now_ms: int) -> None:
+        """Deadlines of polls, progress."""
+        self.hub.on_tick(now_ms)
+
+    def end_turn(self, apply: Peer | None) -> None:
+        """Requests of the hub go to apply, its output to the clients."""
+        actor, hub = self._actor, self.hub
+        if apply is not None:
+            subscribe = hub.take_subscribe()
+            if subscribe is not None:
+                actor.send(apply, subscribe)
+            for token, history in hub.take_reads():
+                call = Call(_NOBODY, 0, partial(self._history_done, token), history)
+                call.on_failed = partial(self._history_failed, token)
+                actor.read(call, history)
+            if self._uncredited > limits.FEED_CREDIT_BYTES:
+                actor.send(apply, FeedCredit(self._uncredited))
+                self._uncredited = 0
+        for target, data in hub.take():
+            if isinstance(target, tuple):
+                actor.clients.send(target, data)
+            else:
+                ticket = self._polls.pop(target)  # type: ignore[arg-type]
+                actor.release(ticket)
+                actor.clients.send(ticket.envelope, data)
+
+    def _history_done(self, token: int, _actor: ApiActor, _call: Call, result: Histories | HistoryCompacted) -> None:
+        self.hub.on_history(token, result)
+
+    def _history_failed(self, token: int, _call: Call, failed: Failed) -> None:
+        self.hub.on_history(token, failed)
+
+
+_NOBODY = Ticket((), 0)

@@ -1,0 +1,72 @@
+"""The client port of one api process: its ROUTER socket, drained and flushed by the loop."""
+
+from typing import Protocol
+
+import zmq
+
+from zetcd.base import limits
+from zetcd.base.settings import Settings
+from zetcd.host import sockets
+
+
+class Clients(Protocol):
+    """What leaves: see `zetcd.actors.clients.Clients`."""
+
+    def take(self) -> list[tuple[tuple[bytes, ...], bytes]]:
+        """Frames to send."""
+
+    def on_full(self, envelope: tuple[bytes, ...], data: bytes) -> None:
+        """The client's pipe is full."""
+
+    def on_gone(self, envelope: tuple[bytes, ...]) -> None:
+        """The client is not connected."""
+
+
+class Api(Protocol):
+    """What arrives: see `zetcd.actors.api_actor.ApiActor`."""
+
+    clients: Clients
+
+    def on_client(self, envelope: tuple[bytes, ...], body: bytes) -> None:
+        """One frame."""
+
+
+class ClientPort:
+    """Binds at once; a client that connects before the member is ready simply waits for its first answer."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", settings: Settings, number: int, actor: Api) -> None:
+        frame_bytes_max = limits.REQUEST_FRAME_FACTOR * settings.max_request_bytes
+        urls = tuple(url for url in settings.listen_client_urls if url.startswith("tcp://"))
+        self.socket = sockets.bind_clients(context, urls, number, frame_bytes_max)
+        self._actor = actor
+
+    def drain(self) -> None:
+        """Hand over what has arrived, at most a turn's worth."""
+        receive, on_client = self.socket.recv_multipart, self._actor.on_client
+        try:
+            for _ in range(limits.TURN_CLIENT_FRAMES_MAX):
+                frames = receive(zmq.NOBLOCK)
+                on_client(tuple(frames[:-1]), frames[-1])
+        except zmq.Again:
+            return
+
+    def flush(self) -> None:
+        """Send what the turn produced."""
+        clients = self._actor.clients
+        out = clients.take()
+        if not out:
+            return
+        send, full = self.socket.send_multipart, dict[bytes, None]()
+        for envelope, data in out:
+            if envelope[0] in full:
+                clients.on_full(envelope, data)  # nothing overtakes what waits
+                continue
+            try:
+                send((*envelope, data), zmq.NOBLOCK)
+            except zmq.Again:
+                full[envelope[0]] = None
+                clients.on_full(envelope, data)
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EHOSTUNREACH:
+                    raise
+                clients.on_gone(envelope)

@@ -1,0 +1,195 @@
+"""The turn: poll, drain every socket without blocking, react, send at most one frame per peer.
+
+One loop drives every actor. Load itself forms batches: what arrives while a turn works is the next turn's batch; there
+are no linger timers. A send never blocks: EAGAIN on a local link means its byte window was broken and ends the process
+(rule 17), an unreachable peer is reported to its session.
+"""
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import zmq
+
+from zetcd.base import limits
+from zetcd.base.errors import Fatal
+from zetcd.host import clock, sockets
+
+
+class Outgoing(Protocol):
+    """A frame to send: see `zetcd.actors.sessions.Outgoing`."""
+
+    link: str
+    routing_id: bytes
+    data: bytes
+
+
+class Sessions(Protocol):
+    """What the loop needs of `zetcd.actors.sessions.Sessions`."""
+
+    def routing_id(self, owner: str) -> bytes: ...
+    def take_reopen(self) -> list[str]: ...
+    def connecting(self) -> bool: ...
+    def dial(self, now_ms: int) -> None: ...
+    def on_tick(self, now_ms: int) -> None: ...
+    def on_frame(self, owner: str, routing_id: bytes, data: bytes) -> None: ...
+    def on_disconnect(self, owner: str) -> None: ...
+    def on_unreachable(self, routing_id: bytes) -> None: ...
+    def end_turn(self) -> "list[Outgoing]": ...
+
+
+class Reactor(Protocol):
+    """What the loop needs of an actor besides its sessions."""
+
+    tick_ms: int
+
+    def busy(self) -> bool: ...
+    def on_stop(self) -> None: ...
+    def stopped(self) -> bool: ...
+
+
+class Notifier(Protocol):
+    """Liveness towards the supervisor or systemd, fed from this loop: a hung actor stops pinging."""
+
+    def watchdog(self) -> None: ...
+    def stopping(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Loop:
+    """Sockets of one process and the turn over them. The actor's tick_ms is how often `on_tick` comes."""
+
+    context: "zmq.Context[zmq.Socket[bytes]]"
+    role: str
+    sessions: Sessions
+    actor: Reactor
+    notifier: Notifier
+    owner_socket: "zmq.Socket[bytes] | None"
+    dials: tuple[str, ...]
+    after_turn: Callable[[], None] | None = None
+
+    _poller: zmq.Poller = None  # type: ignore[assignment]
+    _readers: "dict[object, Callable[[], None]]" = None  # type: ignore[assignment]
+    _dealers: "dict[str, tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]" = None  # type: ignore[assignment]
+    _stop: bool = False
+
+    def __post_init__(self) -> None:
+        self._poller = zmq.Poller()
+        self._readers = {}
+        self._dealers = {}
+        if self.owner_socket is not None:
+            self.add_reader(self.owner_socket, self._drain_owner)
+        for owner in self.dials:
+            self._open(owner)
+
+    def add_reader(self, source: "zmq.Socket[bytes] | int", drain: Callable[[], None]) -> None:
+        """Call drain in each turn in which source (a socket, or a file descriptor) is readable."""
+        self._poller.register(source, zmq.POLLIN)
+        self._readers[source] = drain
+
+    # -- the turn --------------------------------------------------------------------------------------------------
+    def run(self) -> None:
+        """Turns until SIGTERM or SIGINT and the actor has finished. Raises Fatal."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        stopping = False
+        next_tick = 0
+        while not (stopping and self.actor.stopped()):
+            now = clock.monotonic_ms()
+            if now >= next_tick:
+                next_tick = now + self.actor.tick_ms
+                self.sessions.on_tick(now)
+                self.notifier.watchdog()
+            elif self.sessions.connecting():
+                self.sessions.dial(now)
+            if self._stop and not stopping:
+                stopping = True
+                self.notifier.stopping()
+                self.actor.on_stop()
+            self._flush()
+            wait = 0 if self.actor.busy() else max(0, next_tick - clock.monotonic_ms())
+            if self.sessions.connecting():
+                wait = min(wait, 5)
+            self.turn(wait)
+        self._flush()
+
+    def turn(self, wait_ms: int) -> None:
+        """One turn: wait at most wait_ms for input, react, send."""
+        readers = self._readers
+        for source, _ in self._poller.poll(wait_ms):
+            reader = readers.get(source)
+            if reader is not None:
+                reader()
+        self._flush()
+
+    def _flush(self) -> None:
+        owner_socket, dealers = self.owner_socket, self._dealers
+        for frame in self.sessions.end_turn():
+            try:
+                if frame.routing_id:
+                    assert owner_socket is not None
+                    owner_socket.send_multipart((frame.routing_id, frame.data), zmq.NOBLOCK)
+                else:
+                    dealers[frame.link][0].send(frame.data, zmq.NOBLOCK)
+            except zmq.Again:
+                self._on_again(frame)
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EHOSTUNREACH:
+                    raise
+                self.sessions.on_unreachable(frame.routing_id)
+        if self.after_turn is not None:
+            self.after_turn()
+        for owner in self.sessions.take_reopen():
+            self._close(owner)
+            self._open(owner)
+
+    def _on_again(self, frame: Outgoing) -> None:
+        if frame.routing_id:
+            raise Fatal(f"{self.role}: {limits.LINK_FRAMES_MAX} frames wait for {frame.routing_id!r}: no window held")
+        # IMMEDIATE: not connected yet (a Hello, repeated until it is heard) or just disconnected (the monitor tells).
+
+    # -- sockets ---------------------------------------------------------------------------------------------------
+    def _drain_owner(self) -> None:
+        receive, on_frame, role = self.owner_socket.recv_multipart, self.sessions.on_frame, self.role  # type: ignore[union-attr]
+        try:
+            for _ in range(limits.TURN_FRAMES_MAX):
+                frames = receive(zmq.NOBLOCK)
+                if len(frames) == 2:
+                    on_frame(role, frames[0], frames[1])
+        except zmq.Again:
+            return
+
+    def _open(self, owner: str) -> None:
+        sock, monitor = sockets.connect_dialer(self.context, owner, self.sessions.routing_id(owner))
+        self._dealers[owner] = (sock, monitor)
+        receive, on_frame = sock.recv, self.sessions.on_frame
+
+        def drain() -> None:
+            try:
+                for _ in range(limits.TURN_FRAMES_MAX):
+                    on_frame(owner, b"", receive(zmq.NOBLOCK))
+            except zmq.Again:
+                return
+
+        def disconnected() -> None:
+            try:
+                while True:
+                    monitor.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                drain()  # what arrived before the end still counts
+                self.sessions.on_disconnect(owner)
+
+        self.add_reader(sock, drain)
+        self.add_reader(monitor, disconnected)
+
+    def _close(self, owner: str) -> None:
+        sock, monitor = self._dealers.pop(owner)
+        for each in (monitor, sock):
+            self._poller.unregister(each)
+            del self._readers[each]
+        sock.disable_monitor()
+        sock.close(0)
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._stop = True

@@ -1,0 +1,129 @@
+"""Wires one actor to its sockets and ports, and runs it: what each process of a member does after its settings stand.
+
+Imports are per role, so that a process holds only what it needs: plyvel is in apply alone, asyncio in none.
+"""
+
+import gc
+import os
+import random
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import zmq
+
+from zetcd.actors.actor import Actor
+from zetcd.actors.sessions import Sessions
+from zetcd.base.settings import Settings
+from zetcd.host import sockets
+from zetcd.host.loop import Loop
+from zetcd.host.process import Notifier
+from zetcd.wire import routes
+
+
+def run(role: str, number: int, settings: Settings) -> None:
+    """Run actor role (its number-th process) until it is told to stop. Raises Fatal."""
+    Path(settings.member_dir, "run").mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.chdir(settings.member_dir)  # socket paths stay short, whatever the data directory is called
+    notifier = Notifier.from_env()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    _ROLES[role](settings, number, context, notifier)
+
+
+def _loop(actor: Actor, sessions: Sessions, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> Loop:
+    role = actor.role
+    owner_socket = sockets.bind_owner(context, role) if routes.owned(role) else None
+    return Loop(context, role, sessions, actor, notifier, owner_socket, routes.dials(role))
+
+
+def _start(loop: Loop) -> None:
+    # Everything built so far lives as long as the process: keep it out of every later collection.
+    gc.collect()
+    gc.freeze()
+    loop.run()
+
+
+def _wal(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
+    from zetcd.actors.wal_actor import open_wal
+    from zetcd.host.files import RealFiles
+
+    actor = open_wal(settings, RealFiles())
+    sessions = Sessions(actor, number, _incarnation(), epoch=actor.epoch, cluster=actor.cluster, member=actor.member)
+    loop = _loop(actor, sessions, context, notifier)
+    notifier.ready()
+    _start(loop)
+
+
+def _raft(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
+    from zetcd.actors.raft_actor import RaftActor
+
+    actor = RaftActor(settings, random.Random(secrets.randbits(64)))  # noqa: S311 - jitter, not a secret
+    loop = _loop(actor, Sessions(actor, number, _incarnation()), context, notifier)
+    _ready_when(loop, lambda: actor.ready, notifier)
+    _start(loop)
+
+
+def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
+    from zetcd.actors.apply_actor import ApplyActor
+    from zetcd.host.flusher import Flusher
+    from zetcd.host.leveldb import LevelDB
+    from zetcd.state.machine import Machine
+
+    flusher = Flusher()
+    actor = ApplyActor(Machine(LevelDB(settings.db_path)), flusher)
+    loop = _loop(actor, Sessions(actor, number, _incarnation()), context, notifier)
+    loop.add_reader(flusher.done_fd, lambda: flusher.drain(actor.on_flushed))
+    _ready_when(loop, lambda: actor.ready, notifier)
+    _start(loop)
+
+
+def _lease(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
+    from zetcd.actors.lease_actor import LeaseActor
+
+    incarnation = _incarnation()
+    actor = LeaseActor(settings, incarnation)
+    loop = _loop(actor, Sessions(actor, number, incarnation), context, notifier)
+    _ready_when(loop, lambda: actor.ready, notifier)
+    _start(loop)
+
+
+def _api(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
+    from zetcd.actors.api_actor import ApiActor
+    from zetcd.host.client_port import ClientPort
+
+    incarnation = _incarnation()
+    # Lease ids need to be unique, not unguessable.
+    actor = ApiActor(settings, number, incarnation, random.Random(secrets.randbits(64)))  # noqa: S311
+    loop = _loop(actor, Sessions(actor, number, incarnation), context, notifier)
+    port = ClientPort(context, settings, number, actor)
+    loop.add_reader(port.socket, port.drain)
+    loop.after_turn = port.flush
+    _ready_when(loop, lambda: actor.ready, notifier)
+    _start(loop)
+
+
+def _ready_when(loop: Loop, ready: Callable[[], bool], notifier: Notifier) -> None:
+    """Tell the supervisor READY=1 in the first turn after which ready() holds."""
+    after = loop.after_turn
+
+    def check() -> None:
+        if after is not None:
+            after()
+        if ready():
+            loop.after_turn = after
+            notifier.ready()
+
+    loop.after_turn = check
+
+
+def _incarnation() -> int:
+    return secrets.randbits(62) | 1
+
+
+_ROLES: dict[str, Callable[[Settings, int, "zmq.Context[zmq.Socket[bytes]]", Notifier], None]] = {
+    "wal": _wal,
+    "raft": _raft,
+    "apply": _apply,
+    "lease": _lease,
+    "api": _api,
+}
