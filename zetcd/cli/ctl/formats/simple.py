@@ -1,0 +1,124 @@
+"""-w simple: what a person reads and a shell script cuts apart; keys and values as they are, byte for byte."""
+
+from typing import Any
+
+from zetcd.cli.ctl.formats import Options, Printer, Reply
+from zetcd.cli.ctl.formats.rows import hash_rows, member_rows, status_rows
+from zetcd.cli.ctl.formats.schema import ALARMS, EVENTS
+
+
+def _shown(data: bytes, options: Options) -> bytes:
+    return b"".join(b"\\x%02x" % byte for byte in data) if options.hex else data
+
+
+def _kv(kv: dict[str, Any], options: Options) -> bytes:
+    value = _shown(kv.get("value", b""), options) + b"\n"
+    return value if options.value_only else _shown(kv.get("key", b""), options) + b"\n" + value
+
+
+def _kvs(kvs: list[dict[str, Any]], options: Options) -> bytes:
+    return b"".join(_kv(kv, options) for kv in kvs)
+
+
+def _put(reply: Reply, options: Options) -> bytes:
+    previous = reply.get("prev_kv")
+    return b"OK\n" + (_kv(previous, options) if previous else b"")
+
+
+def _get(reply: Reply, options: Options) -> bytes:
+    return _kvs(reply.get("kvs", []), options)
+
+
+def _delete(reply: Reply, options: Options) -> bytes:
+    return b"%d\n" % reply.get("deleted", 0) + _kvs(reply.get("prev_kvs", []), options)
+
+
+def _txn(reply: Reply, options: Options) -> bytes:
+    out = b"SUCCESS\n" if reply.get("succeeded") else b"FAILURE\n"
+    for op in reply.get("responses", ()):
+        (name, response), *_ = op.items()
+        out += b"\n" + _OPS[name](response, options)
+    return out
+
+
+_OPS: dict[str, Printer] = {
+    "response_put": _put,
+    "response_range": _get,
+    "response_delete_range": _delete,
+    "response_txn": _txn,
+}
+
+
+def _watch(reply: Reply, options: Options) -> bytes:
+    out = b""
+    for event in reply.get("events", ()):
+        out += EVENTS[event.get("type", 0)].encode() + b"\n"
+        if event.get("prev_kv"):
+            out += _kv(event["prev_kv"], options)
+        out += _kv(event["kv"], options)
+    return out
+
+
+def lease_id(number: int) -> str:
+    """Sixteen hexadecimal digits; Go shows a negative id with its sign."""
+    return f"{number:016x}"
+
+
+def _time_to_live(reply: Reply, options: Options) -> bytes:
+    lease, granted, ttl = lease_id(reply.get("ID", 0)), reply.get("grantedTTL", 0), reply.get("TTL", 0)
+    if not granted and ttl == -1:
+        return f"lease {lease} already expired\n".encode()
+    line = f"lease {lease} granted with TTL({granted}s), remaining({ttl}s)".encode()
+    if options.keys:
+        line += b", attached keys([" + b" ".join(reply.get("keys", ())) + b"])"
+    return line + b"\n"
+
+
+def _leases(reply: Reply, _: Options) -> bytes:
+    leases = reply.get("leases", ())
+    return f"found {len(leases)} leases\n".encode() + b"".join(f"{lease_id(x['ID'])}\n".encode() for x in leases)
+
+
+def _alarm(reply: Reply, _: Options) -> bytes:
+    out = ""
+    for alarm in reply.get("alarms", ()):
+        parts = []
+        if alarm.get("memberID"):
+            parts.append(f"memberID:{alarm['memberID']} ")
+        if alarm.get("alarm"):
+            parts.append(f"alarm:{ALARMS[alarm['alarm']]} ")
+        out += "".join(parts) + "\n"
+    return out.encode()
+
+
+def _joined(rows: list[list[str]]) -> bytes:
+    return "".join(", ".join(row) + "\n" for row in rows).encode("utf-8", "surrogateescape")
+
+
+def _health(reply: Reply, _: Options) -> bytes:
+    out = ""
+    for row in reply["endpoints"]:
+        if not row["error"]:
+            out += f"{row['endpoint']} is healthy: successfully committed proposal: took = {row['took']}\n"
+    return out.encode()
+
+
+PRINTERS: dict[str, Printer] = {
+    "put": _put,
+    "get": _get,
+    "delete": _delete,
+    "txn": _txn,
+    "watch": _watch,
+    "lease_grant": lambda r, _: f"lease {lease_id(r.get('ID', 0))} granted with TTL({r.get('TTL', 0)}s)\n".encode(),
+    "lease_revoke": lambda r, _: f"lease {lease_id(r['ID'])} revoked\n".encode(),
+    "lease_keep_alive": lambda r, _: (
+        f"lease {lease_id(r.get('ID', 0))} keepalived with TTL({r.get('TTL', 0)})\n".encode()
+    ),
+    "lease_time_to_live": _time_to_live,
+    "leases": _leases,
+    "alarm": _alarm,
+    "members": lambda r, _: _joined(member_rows(r)),
+    "statuses": lambda r, _: _joined(status_rows(r)),
+    "hashes": lambda r, _: _joined(hash_rows(r)),
+    "health": _health,
+}
