@@ -17,7 +17,7 @@ Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 UInt64 = Annotated[int, Meta(ge=0)]  # MessagePack itself ends at 2**64 - 1
 
 
-class _Request(Struct, frozen=True, tag_field="op", forbid_unknown_fields=True):
+class _Request(Struct, frozen=True, tag_field="op", forbid_unknown_fields=True, omit_defaults=True):
     pass
 
 
@@ -61,7 +61,7 @@ class DeleteRangeRequest(_Request, frozen=True, tag="delete_range", gc=False):
     token: str = ""
 
 
-class CompareMap(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class CompareMap(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """etcd Compare: target decides which operand counts; an absent one is 0 or empty."""
 
     key: bytes
@@ -75,7 +75,7 @@ class CompareMap(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     range_end: bytes = b""
 
 
-class RangeOp(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class RangeOp(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """RangeRequest inside a transaction."""
 
     key: bytes = b""
@@ -93,7 +93,7 @@ class RangeOp(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     max_create_revision: Int64 = 0
 
 
-class PutOp(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class PutOp(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """PutRequest inside a transaction."""
 
     key: bytes = b""
@@ -104,7 +104,7 @@ class PutOp(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     ignore_lease: bool = False
 
 
-class DeleteRangeOp(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class DeleteRangeOp(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """DeleteRangeRequest inside a transaction."""
 
     key: bytes = b""
@@ -112,7 +112,7 @@ class DeleteRangeOp(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     prev_kv: bool = False
 
 
-class TxnOp(Struct, frozen=True, forbid_unknown_fields=True):
+class TxnOp(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A nested transaction."""
 
     compare: list[CompareMap] = []
@@ -120,7 +120,7 @@ class TxnOp(Struct, frozen=True, forbid_unknown_fields=True):
     failure: list["RequestOp"] = []
 
 
-class RequestOp(Struct, frozen=True, forbid_unknown_fields=True):
+class RequestOp(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """etcd RequestOp: exactly one of the four."""
 
     request_range: RangeOp | None = None
@@ -237,7 +237,7 @@ class UnlockRequest(_Request, frozen=True, tag="unlock", gc=False):
     token: str = ""
 
 
-class LeaderKey(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class LeaderKey(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """etcd v3election LeaderKey."""
 
     name: bytes = b""
