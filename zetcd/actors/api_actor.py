@@ -17,6 +17,7 @@ from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.calls import Call, Calls
 from zetcd.actors.clients import Clients, Envelope, Ticket
 from zetcd.actors.operations import OPERATIONS
+from zetcd.actors.tracing import Tracer
 from zetcd.actors.watching import Watching
 from zetcd.base import errors, limits
 from zetcd.base.errors import Error, WireError
@@ -69,6 +70,7 @@ class ApiActor(Actor):
         self.cluster = 0
         self.member = 0
         self._inflight_bytes = 0
+        self.tracer: Tracer | None = None
         self._raft: Peer | None = None
         self._apply: Peer | None = None
         self._lease: Peer | None = None

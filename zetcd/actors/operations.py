@@ -312,7 +312,10 @@ def metrics(actor: ApiActor, ticket: Ticket, index: int, _request: api.MetricsRe
         "revision": actor.revision,
         "api_process": actor.number,
     }
-    actor.answer(ticket, index, {"header": actor.header(actor.revision), "metrics": counters})
+    reply: dict[str, object] = {"header": actor.header(actor.revision), "metrics": counters}
+    if actor.tracer is not None:
+        reply["hops"] = actor.tracer.sums
+    actor.answer(ticket, index, reply)
 
 
 # -- Watch, Lock, Election -----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from zetcd.actors.actor import Actor, Peer
+from zetcd.actors.tracing import Tracer
 from zetcd.base.errors import Fatal, WireError
 from zetcd.wire import codec, routes
 from zetcd.wire.local import Frame, Hello, Message, Welcome
@@ -62,7 +63,7 @@ class Sessions:
     actor: Actor
     number: int
     incarnation: int
-    trace_hops: bool = False
+    tracer: Tracer | None = None
     epoch: int = 0
     cluster: int = 0
     member: int = 0
@@ -112,6 +113,8 @@ class Sessions:
         except WireError:
             self.counters.undecodable += 1
             return
+        if self.tracer is not None:
+            self.tracer.received(frame.hops)
         if routing_id:
             self._on_accepted(routing_id, frame)
         else:
@@ -268,7 +271,9 @@ class Sessions:
         return out
 
     def _frame(self, epoch: int, sequence: int, messages: list[Message]) -> bytes:
-        return codec.encode(Frame(epoch, self.incarnation, sequence, messages))
+        if self.tracer is None:
+            return codec.encode(Frame(epoch, self.incarnation, sequence, messages))
+        return codec.encode(Frame(epoch, self.incarnation, sequence, messages, self.tracer.outgoing()))
 
     def _send_welcome(self, routing_id: bytes) -> None:
         welcome = Welcome(self.epoch, self.incarnation, self.cluster, self.member)

@@ -31,17 +31,34 @@ class Api(Protocol):
         """One frame."""
 
 
+class Tracer(Protocol):
+    """Hop tracing: see `zetcd.actors.tracing`."""
+
+    def start(self) -> None:
+        """A client's frame came in."""
+
+    def finish(self) -> None:
+        """Replies went out."""
+
+    def end_turn(self) -> None:
+        """The turn is over."""
+
+
 class ClientPort:
     """Binds at once; a client that connects before the member is ready simply waits for its first answer."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", settings: Settings, number: int, actor: Api) -> None:
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", settings: Settings, number: int, actor: Api,
+                 tracer: Tracer | None = None) -> None:  # fmt: skip
         frame_bytes_max = limits.REQUEST_FRAME_FACTOR * settings.max_request_bytes
         urls = tuple(url for url in settings.listen_client_urls if url.startswith("tcp://"))
         self.socket = sockets.bind_clients(context, urls, number, frame_bytes_max)
         self._actor = actor
+        self._tracer = tracer
 
     def drain(self) -> None:
         """Hand over what has arrived, at most a turn's worth."""
+        if self._tracer is not None:
+            self._tracer.start()
         receive, on_client = self.socket.recv_multipart, self._actor.on_client
         try:
             for _ in range(limits.TURN_CLIENT_FRAMES_MAX):
@@ -52,10 +69,16 @@ class ClientPort:
 
     def flush(self) -> None:
         """Send what the turn produced."""
+        out = self._actor.clients.take()
+        if out:
+            self._send(out)
+        if self._tracer is not None:
+            if out:
+                self._tracer.finish()
+            self._tracer.end_turn()
+
+    def _send(self, out: list[tuple[tuple[bytes, ...], bytes]]) -> None:
         clients = self._actor.clients
-        out = clients.take()
-        if not out:
-            return
         send, full = self.socket.send_multipart, dict[bytes, None]()
         for envelope, data in out:
             if envelope[0] in full:

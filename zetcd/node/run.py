@@ -14,8 +14,9 @@ import zmq
 
 from zetcd.actors.actor import Actor
 from zetcd.actors.sessions import Sessions
+from zetcd.actors.tracing import Tracer
 from zetcd.base.settings import Settings
-from zetcd.host import sockets
+from zetcd.host import clock, sockets
 from zetcd.host.loop import Loop
 from zetcd.host.process import Notifier
 from zetcd.wire import routes
@@ -33,7 +34,15 @@ def run(role: str, number: int, settings: Settings) -> None:
 def _loop(actor: Actor, sessions: Sessions, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> Loop:
     role = actor.role
     owner_socket = sockets.bind_owner(context, role) if routes.owned(role) else None
-    return Loop(context, role, sessions, actor, notifier, owner_socket, routes.dials(role))
+    loop = Loop(context, role, sessions, actor, notifier, owner_socket, routes.dials(role))
+    if sessions.tracer is not None:
+        loop.after_turn = sessions.tracer.end_turn
+    return loop
+
+
+def _tracer(settings: Settings, role: str) -> Tracer | None:
+    return Tracer(role, clock.monotonic_ns) if settings.trace_hops else None
+
 
 
 def _start(loop: Loop) -> None:
@@ -48,7 +57,10 @@ def _wal(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes
     from zetcd.host.files import RealFiles
 
     actor = open_wal(settings, RealFiles())
-    sessions = Sessions(actor, number, _incarnation(), epoch=actor.epoch, cluster=actor.cluster, member=actor.member)
+    sessions = Sessions(
+        actor, number, _incarnation(), _tracer(settings, "wal"),
+        epoch=actor.epoch, cluster=actor.cluster, member=actor.member,
+    )  # fmt: skip
     loop = _loop(actor, sessions, context, notifier)
     notifier.ready()
     _start(loop)
@@ -58,7 +70,7 @@ def _raft(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byte
     from zetcd.actors.raft_actor import RaftActor
 
     actor = RaftActor(settings, random.Random(secrets.randbits(64)))  # noqa: S311 - jitter, not a secret
-    loop = _loop(actor, Sessions(actor, number, _incarnation()), context, notifier)
+    loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "raft")), context, notifier)
     _ready_when(loop, lambda: actor.ready, notifier)
     _start(loop)
 
@@ -71,7 +83,7 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
 
     flusher = Flusher()
     actor = ApplyActor(Machine(LevelDB(settings.db_path)), flusher)
-    loop = _loop(actor, Sessions(actor, number, _incarnation()), context, notifier)
+    loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "apply")), context, notifier)
     loop.add_reader(flusher.done_fd, lambda: flusher.drain(actor.on_flushed))
     _ready_when(loop, lambda: actor.ready, notifier)
     _start(loop)
@@ -94,8 +106,9 @@ def _api(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes
     incarnation = _incarnation()
     # Lease ids need to be unique, not unguessable.
     actor = ApiActor(settings, number, incarnation, random.Random(secrets.randbits(64)))  # noqa: S311
-    loop = _loop(actor, Sessions(actor, number, incarnation), context, notifier)
-    port = ClientPort(context, settings, number, actor)
+    tracer = actor.tracer = _tracer(settings, "api")
+    loop = _loop(actor, Sessions(actor, number, incarnation, tracer), context, notifier)
+    port = ClientPort(context, settings, number, actor, tracer)
     loop.add_reader(port.socket, port.drain)
     loop.after_turn = port.flush
     _ready_when(loop, lambda: actor.ready, notifier)
