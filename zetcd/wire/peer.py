@@ -11,8 +11,8 @@ from zetcd.wire.local import ConfState
 
 
 class Vote(Struct, frozen=True, array_like=True, tag=1, gc=False):
-    """RequestVote. pre: only asks whether it would be granted (thesis section 9.6); transfer: the leader itself asked for
-    this election, so that its lease does not count."""
+    """RequestVote. pre: only asks whether it would be granted (thesis section 9.6); transfer: the leader itself asked
+    for this election, so that its lease does not count."""
 
     term: int
     source: int

@@ -1,0 +1,1 @@
+"""F2: who belongs to the cluster; pure."""
