@@ -7,11 +7,11 @@ from typing import Any, Self, Unpack
 
 from zetcd.client import requests
 from zetcd.client.election import AsyncElection
-from zetcd.client.lease import AsyncLease
+from zetcd.client.lease import AsyncLease, grant
 from zetcd.client.lock import AsyncLock
 from zetcd.client.options import RangeOptions
-from zetcd.client.requests import Filter, Key, octets, prefix_range, range_request
 from zetcd.client.reactor import Engine
+from zetcd.client.requests import Filter, Key, octets, prefix_range, range_request
 from zetcd.client.txn import Txn
 from zetcd.client.watch import AsyncWatcher
 from zetcd.session import call as kinds
@@ -31,9 +31,9 @@ class AsyncClient:
 
     Calls are made when they are written, not when they are awaited, and most return an `asyncio.Future` (not a
     coroutine): ``await client.put(...)`` or ``await asyncio.gather(*(client.put(...) for ...))``. A call cancelled
-    before it was sent is not sent. Every call takes ``timeout`` (seconds) and raises `Error`; writes are sent again only if
-    they certainly were not applied, otherwise the error says ``outcome_unknown``. For one event loop, the one it is
-    first used in.
+    before it was sent is not sent. Every call takes ``timeout`` (seconds) and raises `Error`; writes are sent again
+    only if they certainly were not applied, otherwise the error says ``outcome_unknown``. For one event loop, the one
+    it is first used in.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class AsyncClient:
         """End all watches and keep-alives and close the connections. Leases are left to expire."""
         for other in self._at.values():
             await other.close()
-        self._engine.close()
+        await self._engine.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -169,7 +169,7 @@ class AsyncClient:
         progress_notify: bool = False,
         fragment: bool = False,
         callback: ReplyCallback | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> AsyncWatcher:
         """Changes of a key, a range or a prefix, from start_revision on (0: from now; fixed when this returns).
 
@@ -184,10 +184,15 @@ class AsyncClient:
         return await AsyncWatcher.open(self._engine, request, callback, timeout)
 
     # -- leases ----------------------------------------------------------------------------------------------------
-    async def lease_grant(self, ttl: int, id: int = 0, *, timeout: float | None = None) -> AsyncLease:  # noqa: A002
+    async def lease_grant(
+        self,
+        ttl: int,
+        id: int = 0,  # noqa: A002
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> AsyncLease:
         """A lease of ttl seconds. ``keep_alive()`` on it, or using it as a context manager, renews it by itself."""
-        granted = await self._run(wire.LeaseGrantRequest(ttl, id), kinds.GRANT, timeout)
-        return AsyncLease(self._engine, *granted)
+        return await grant(self._engine, ttl, id, timeout)
 
     def lease_revoke(self, id: int, *, timeout: float | None = None) -> "Future[dict[str, Any]]":  # noqa: A002
         """End a lease and delete its keys."""

@@ -109,6 +109,6 @@ class Txn(Generic[R]):
         self._failure.extend(ops)
         return self
 
-    def commit(self, *, timeout: float | None = None) -> R:  # noqa: ASYNC109
+    def commit(self, *, timeout: float | None = None) -> R:
         """Send it. timeout in seconds; None: the client's."""
         return self._send(wire.TxnRequest(self._compares, self._success, self._failure), timeout)

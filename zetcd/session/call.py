@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
+from zetcd.session.errors import Error
 from zetcd.wire import client as wire
 
 T = TypeVar("T")
@@ -20,11 +21,15 @@ S = TypeVar("S")
 class Waiter(Protocol):
     """Whoever waits for a value: an `asyncio.Future`, or a thread."""
 
-    def done(self) -> bool: ...
+    def done(self) -> bool:
+        """Whether there is an outcome, or nobody wants one any more."""
+        ...
 
-    def set_result(self, result: Any, /) -> None: ...
+    def set_result(self, result: Any, /) -> None:
+        """The reply."""
 
-    def set_exception(self, exception: BaseException, /) -> None: ...
+    def set_exception(self, exception: BaseException, /) -> None:
+        """The failure."""
 
 
 def _batch_decoder(reply: Any) -> "msgspec.msgpack.Decoder[Any]":
@@ -92,6 +97,27 @@ class LeaseIds(Struct, frozen=True):
     leases: list[LeaseTtlId] = []
 
 
+class LockKey(Struct, frozen=True, gc=False):
+    """Of lock."""
+
+    header: wire.Header
+    key: bytes
+
+
+class Elected(Struct, frozen=True, gc=False):
+    """Of campaign."""
+
+    header: wire.Header
+    leader: wire.LeaderKey
+
+
+class Leader(Struct, frozen=True, gc=False):
+    """Of leader."""
+
+    header: wire.Header
+    kv: wire.KeyValue
+
+
 def _plain(reply: dict[str, Any]) -> dict[str, Any]:
     if "error" in reply:
         raise msgspec.ValidationError("an error")  # to the path that reads errors
@@ -111,6 +137,9 @@ TXN: Final[Kind[wire.TxnReply]] = Kind(wire.TxnReply)
 KEEP_ALIVE: Final[Kind[int]] = Kind(LeaseTtl, lambda reply: reply.TTL)
 GRANT: Final[Kind[tuple[int, int]]] = Kind(LeaseTtl, lambda reply: (reply.ID, reply.TTL))
 LEASES: Final[Kind[list[int]]] = Kind(LeaseIds, lambda reply: [lease.ID for lease in reply.leases])
+LOCK: Final[Kind[bytes]] = Kind(LockKey, lambda reply: reply.key)
+CAMPAIGN: Final[Kind[wire.LeaderKey]] = Kind(Elected, lambda reply: reply.leader)
+LEADER: Final[Kind[wire.KeyValue]] = Kind(Leader, lambda reply: reply.kv)
 POLL: Final[Kind[wire.WatchPollReply]] = Kind(wire.WatchPollReply)
 
 # Policies. Equal ones share batches, so a read never waits for the fsync of a write beside it.
@@ -183,4 +212,4 @@ class Call(Struct, eq=False):
     policy: Policy
     attempts: int = 0
     not_before: float = 0.0
-    detail: str = ""
+    failure: Error | None = None  # the last refusal, to be raised if the deadline comes first

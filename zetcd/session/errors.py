@@ -44,6 +44,7 @@ class Error(Exception):
 
 DEADLINE = "context deadline exceeded"  # etcd's client says it so
 
+_UNDECIDED = frozenset({etcd.UNAVAILABLE, etcd.DEADLINE_EXCEEDED, etcd.UNKNOWN, etcd.INTERNAL, etcd.CANCELED})
 _NEVER_APPENDED = frozenset({etcd.NO_LEADER.message, etcd.NOT_LEADER.message, etcd.TOO_MANY_REQUESTS.message})
 
 
@@ -55,3 +56,8 @@ def refused_for_sure(error: ErrorMap) -> bool:
 def worth_repeating(error: ErrorMap) -> bool:
     """Whether a read that failed so may succeed a moment later or elsewhere."""
     return error.code == etcd.UNAVAILABLE or error.message in _NEVER_APPENDED
+
+
+def leaves_unknown(error: ErrorMap) -> bool:
+    """Whether a write that failed so may have been applied nevertheless."""
+    return error.code in _UNDECIDED and not refused_for_sure(error)
