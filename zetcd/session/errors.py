@@ -45,7 +45,9 @@ class Error(Exception):
 DEADLINE = "context deadline exceeded"  # etcd's client says it so
 
 _UNDECIDED = frozenset({etcd.UNAVAILABLE, etcd.DEADLINE_EXCEEDED, etcd.UNKNOWN, etcd.INTERNAL, etcd.CANCELED})
-_NEVER_APPENDED = frozenset({etcd.NO_LEADER.message, etcd.NOT_LEADER.message, etcd.TOO_MANY_REQUESTS.message})
+_NEVER_APPENDED = frozenset(
+    error.message for error in (etcd.NO_LEADER, etcd.NOT_LEADER, etcd.TOO_MANY_REQUESTS, etcd.STOPPED)
+)
 
 
 def refused_for_sure(error: ErrorMap) -> bool:

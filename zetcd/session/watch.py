@@ -286,6 +286,9 @@ class Watches:
             error = None
         if error is None:
             self.on_lost(lane, now, "a reply that does not decode")
+        elif error.message == etcd.NO_WATCH_STREAM.message:
+            if self._watches:
+                self._restart(now)
         elif any(watch.state == CREATING for watch in self._watches.values()):
             self._refuse(Error(error.code, error.message))
         elif self._watches:
