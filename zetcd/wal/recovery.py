@@ -180,16 +180,19 @@ def judge_tail(reader: SegmentReader) -> Cut | None:
     """What the end of the newest segment means: clean (None), a cut, or Fatal. records() has been exhausted."""
     end = reader.end
     data_end = reader.data_end(end)
-    short = reader.size < reader.metadata.size
-    if data_end == end and reader.turn_end <= end and not reader.flaw and not short:
+    if reader.size < reader.metadata.size:
+        # No crash does this: the file had its full size before it got its name. What is gone may have been synced.
+        raise Fatal(
+            f"{reader.path}: damaged at offset {reader.size}: the file ends there, but was made {reader.metadata.size} "
+            "bytes long"
+        )
+    if data_end == end and reader.turn_end <= end and not reader.flaw:
         return None
-    reason = reader.flaw or (
-        "zeros inside a turn" if reader.turn_end > end or data_end > end else "the file is shortened"
-    )
+    reason = reader.flaw or "zeros where a record should be"
     proof = max(reader.proven, reader.synced_beyond(end, data_end))
     if proof > end:
         raise Fatal(f"{reader.path}: damaged at offset {end}: {reason}, below offset {proof} which had been synced")
-    return Cut(reader.path, end, reason, data_end - end, suspect=short or not reader.looks_torn())
+    return Cut(reader.path, end, reason, data_end - end, suspect=not reader.looks_torn())
 
 
 def replay_earlier(examined: Examined, replay: Replay) -> None:
@@ -268,7 +271,11 @@ def _rewrite(port: Files, directory: str, examined: Examined, log: Log, report: 
     if not carry:
         start = (replay.last_index + 1, replay.last_term)
         carry += frame.head_records(replay.hard_state, replay.base)
+    written = replay.hard_state
     replay.finish(last.path)
+    if replay.hard_state != written:
+        # The log must say what raft is told, or a later start, with new entries there, would believe the old commit.
+        carry += frame.head_records(replay.hard_state, replay.base)[:1]
     log.hard_state, log.base = replay.hard_state, Mark(replay.base.index, replay.base.term)
     log.last_index, log.last_term = replay.last_index, replay.last_term
     log.suspect = replay.suspect or bool(report.cut and report.cut.suspect)
