@@ -82,6 +82,9 @@ COMPACTED = _etcd(OUT_OF_RANGE, "mvcc: required revision has been compacted")
 FUTURE_REVISION = _etcd(OUT_OF_RANGE, "mvcc: required revision is a future revision")
 NO_SPACE = _etcd(RESOURCE_EXHAUSTED, "mvcc: database space exceeded")
 CORRUPT = _etcd(DATA_LOSS, "corrupt cluster")
+RANGE_TOO_LARGE = Error(
+    RESOURCE_EXHAUSTED, "zetcd: the range holds too much for one answer: set limit, keys_only or a narrower range"
+)
 
 # Leases.
 LEASE_NOT_FOUND = _etcd(NOT_FOUND, "requested lease not found")
@@ -95,6 +98,9 @@ WATCH_COMPACTED = COMPACTED.message
 
 # Membership and leadership.
 MEMBER_NOT_FOUND = _etcd(NOT_FOUND, "member not found")
+MEMBER_EXISTS = _etcd(FAILED_PRECONDITION, "member ID already exist")
+MEMBER_NOT_LEARNER = _etcd(FAILED_PRECONDITION, "can only promote a learner member")
+PEER_URL_EXISTS = _etcd(FAILED_PRECONDITION, "Peer URLs already exists")
 NO_LEADER = _etcd(UNAVAILABLE, "no leader")
 NOT_LEADER = _etcd(FAILED_PRECONDITION, "not leader")
 LEADER_CHANGED = _etcd(UNAVAILABLE, "leader changed")

@@ -1,0 +1,122 @@
+"""LevelDB as the engine of the store (`zetcd.mvcc.engine.Engine`), through plyvel.
+
+A batch write and a get release the interpreter lock, so the one helper thread that writes flushes does not stop the
+actor. Errors of reads propagate as plyvel.Error and end the process like any other broken invariant; those of opening
+and writing are Fatal with the path in them.
+"""
+
+import os
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import plyvel
+
+from zetcd.base.errors import Fatal
+from zetcd.base.limits import MIB
+from zetcd.mvcc.engine import Get, Pair
+
+WRITE_BUFFER_BYTES = 16 * MIB  # about one flush: each becomes one table
+CACHE_BYTES = 32 * MIB
+FILE_BYTES = 8 * MIB  # few files, since LevelDB maps at most 1,000
+BLOOM_BITS = 10  # a put of a new key asks for its row: 2.5 instead of 7 us
+
+
+class LevelEngine:
+    """One LevelDB directory; LevelDB admits one process."""
+
+    def __init__(self, path: str, *, sync: bool = True) -> None:
+        self.path = path
+        self._sync = sync  # false only for --unsafe-no-fsync
+        try:
+            Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._db = plyvel.DB(
+                path,
+                create_if_missing=True,
+                write_buffer_size=WRITE_BUFFER_BYTES,
+                lru_cache_size=CACHE_BYTES,
+                max_file_size=FILE_BYTES,
+                bloom_filter_bits=BLOOM_BITS,
+            )
+        except (plyvel.Error, OSError) as error:
+            raise Fatal(f"store {path}: {error}") from error
+
+    def table(self, prefix: bytes) -> "LevelTable":
+        """See `Engine`."""
+        return LevelTable(self._db.prefixed_db(prefix))
+
+    def batch(self) -> "LevelBatch":
+        """See `Engine`."""
+        return LevelBatch(self._db.write_batch(sync=self._sync), self.path)
+
+    def snapshot(self) -> "LevelScan":
+        """See `Engine`."""
+        return LevelScan(self._db.iterator())
+
+    def size(self) -> int:
+        """Bytes of all files; a file that compaction removes meanwhile does not count."""
+        total = 0
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                try:
+                    total += entry.stat().st_size
+                except FileNotFoundError:
+                    continue
+        return total
+
+    def close(self) -> None:
+        """See `Engine`."""
+        self._db.close()
+
+
+class LevelTable:
+    """See `EngineTable`."""
+
+    def __init__(self, db: Any) -> None:
+        self._iterator: Callable[..., Any] = db.iterator
+        self.get: Get = db.get
+
+    def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False) -> "LevelScan":
+        """See `EngineTable`."""
+        return LevelScan(self._iterator(start=start, stop=stop, reverse=reverse))
+
+
+class LevelScan:
+    """See `EngineScan`: a LevelDB iterator is pinned on a snapshot of its own."""
+
+    __slots__ = ("_iterator",)
+
+    def __init__(self, iterator: Any) -> None:
+        self._iterator = iterator
+
+    def take(self, count: int) -> list[Pair]:
+        """See `EngineScan`."""
+        return list(islice(self._iterator, count))
+
+    def seek(self, key: bytes) -> None:
+        """See `EngineScan`."""
+        self._iterator.seek(key)
+
+    def close(self) -> None:
+        """See `EngineScan`."""
+        self._iterator.close()
+
+
+class LevelBatch:
+    """See `Batch`."""
+
+    __slots__ = ("_batch", "_path", "delete", "put")
+
+    def __init__(self, batch: Any, path: str) -> None:
+        self._batch = batch
+        self._path = path
+        self.put: Callable[[bytes, bytes], None] = batch.put
+        self.delete: Callable[[bytes], None] = batch.delete
+
+    def write(self) -> None:
+        """See `Batch`. A failed write is never tried again (design decision 13)."""
+        try:
+            self._batch.write()
+        except plyvel.Error as error:
+            raise Fatal(f"store {self._path}: {error}") from error

@@ -1,0 +1,189 @@
+"""What has been executed and not yet synced: a layer of rows above the engine that every read looks through.
+
+Nothing unsynced enters the engine (design decision 6). Writes gather in the active layer of each table. `freeze` takes
+all active layers away as the frozen ones and makes a `Flush` of them: one batch that also carries the position of the
+log it completes. It is built in slices between turns, written by one synced write (in production on a helper thread,
+without the interpreter lock), and forgotten by `flushed`. Until then reads see active over frozen over engine. A row
+that was written twice before its freeze reaches the disk once.
+
+After a crash the engine holds exactly what some flush completed, and the log the rest.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from zetcd.mvcc import keys
+from zetcd.mvcc.engine import Batch, Engine, Get, Pair
+from zetcd.mvcc.layer import Layer
+from zetcd.mvcc.scan import Scan
+
+ROW_OVERHEAD_BYTES = 128
+"""What a row costs in memory beyond its key and value: two objects and a dict entry."""
+
+
+class Table:
+    """One table of the engine, seen through the overlay."""
+
+    __slots__ = ("_engine", "active", "bytes", "fetch", "frozen", "frozen_rows", "prefix", "rows")
+
+    def __init__(self, engine: Engine, prefix: bytes) -> None:
+        self.prefix = prefix
+        self._engine = engine.table(prefix)
+        self.fetch: Get = self._engine.get
+        self.bytes = 0  # written since the last freeze, overhead included
+        self.active = Layer()
+        self.frozen = Layer()
+        self.rows = self.active.rows
+        self.frozen_rows = self.frozen.rows
+
+    def get(self, key: bytes) -> bytes | None:
+        """The row of key; None where there is none."""
+        rows = self.rows
+        if key in rows:
+            return rows[key]
+        rows = self.frozen_rows
+        if key in rows:
+            return rows[key]
+        return self.fetch(key)
+
+    def put(self, key: bytes, row: bytes) -> None:
+        """Write the row of key."""
+        self.rows[key] = row
+        self.bytes += len(key) + len(row) + ROW_OVERHEAD_BYTES
+
+    def delete(self, key: bytes) -> None:
+        """Remove the row of key, if any."""
+        self.rows[key] = None
+        self.bytes += len(key) + ROW_OVERHEAD_BYTES
+
+    def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False) -> Scan:
+        """Open a scan of [start, stop); stop None is the end of the table."""
+        engine = self._engine.scan(start, stop, reverse=reverse)
+        return Scan(engine, [self.frozen, self.active], start, stop, reverse=reverse)
+
+    def all(self, start: bytes = b"", stop: bytes | None = None) -> Iterator[Pair]:
+        """Pairs in [start, stop), for tables that are small or read at start only."""
+        scan = self.scan(start, stop)
+        while not scan.done:
+            yield from scan.take(1_000)
+        scan.close()
+
+    def freeze(self) -> Layer:
+        """The active layer becomes the frozen one."""
+        assert not self.frozen_rows, "the former flush is not finished"
+        self.frozen, self.active = self.active, Layer()
+        self.frozen_rows, self.rows = self.frozen.rows, self.active.rows
+        self.bytes = 0
+        return self.frozen
+
+    def thaw(self) -> Layer:
+        """The engine has the frozen rows: stop looking at them."""
+        former, self.frozen = self.frozen, Layer()
+        self.frozen_rows = self.frozen.rows
+        return former
+
+
+class Flush:
+    """One batch on its way to the disk: everything up to log position (index, term). rows are still to be built in."""
+
+    __slots__ = ("_batch", "_rows", "bytes", "index", "rows", "term")
+
+    def __init__(self, batch: Batch, layers: list[tuple[bytes, Layer]], index: int, term: int, size: int) -> None:
+        self.index = index
+        self.term = term
+        self.bytes = size
+        self.rows = sum(len(layer.rows) for _, layer in layers)
+        self._batch = batch
+        self._rows = ((prefix + key, row) for prefix, layer in layers for key, row in layer.rows.items())
+
+    def build(self, count: int) -> bool:
+        """Add the next count rows to the batch; true when all are in."""
+        put, delete = self._batch.put, self._batch.delete
+        added = 0
+        for key, row in islice(self._rows, count):
+            added += 1
+            if row is None:
+                delete(key)
+            else:
+                put(key, row)
+        self.rows -= added
+        return not self.rows
+
+    def write(self) -> None:
+        """One synced write; may run on another thread. Raises Fatal where the disk fails."""
+        self._batch.write()
+
+
+class Overlay:
+    """The tables of the store above one engine."""
+
+    __slots__ = (
+        "_engine", "_frozen_bytes", "_retired", "_written", "attached", "current", "former", "leases", "log", "meta",
+        "tables",
+    )  # fmt: skip
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.tables = [Table(engine, prefix) for prefix in keys.TABLES]
+        self.meta, self.current, self.former, self.log, self.leases, self.attached = self.tables
+        self._frozen_bytes = 0
+        self._retired: list[Layer] = []
+        self._written = 0
+
+    @property
+    def active_bytes(self) -> int:
+        """Memory of what the next freeze takes."""
+        return sum(table.bytes for table in self.tables)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of everything that is not known to be synced."""
+        return self.active_bytes + self._frozen_bytes
+
+    def take_written(self) -> int:
+        """Rows written since the last call."""
+        rows = sum(len(table.rows) for table in self.tables)
+        written, self._written = rows - self._written, rows
+        return max(written, 0)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of the engine on disk, approximately."""
+        return self._engine.size()
+
+    def freeze(self, state: keys.State) -> Flush:
+        """Take what is active; state is the record that the batch ends with. The former flush must be `flushed`."""
+        self._frozen_bytes = self.active_bytes
+        layers = [(table.prefix, table.freeze()) for table in self.tables]
+        batch = self._engine.batch()
+        batch.put(keys.META + keys.STATE_KEY, keys.pack_state(state))
+        return Flush(batch, layers, state.applied, state.term, self._frozen_bytes)
+
+    def flushed(self) -> None:
+        """The flush has been written: its rows are read from the engine from now on."""
+        self._retired += [table.thaw() for table in self.tables]
+        self._frozen_bytes = 0
+
+    def drain(self, count: int) -> bool:
+        """Free up to count rows of flushed layers; true when nothing is left to free."""
+        retired = self._retired
+        while retired and count > 0:
+            layer = retired[-1]
+            if layer.pins:
+                retired.pop()  # the scan that holds it frees it
+                continue
+            size = len(layer.rows)
+            if not layer.drain(count):
+                return False
+            count -= size
+            retired.pop()
+        return not retired
+
+    def state(self) -> keys.State:
+        """The state record as last synced; that of an empty store where there is none."""
+        record = self.meta.fetch(keys.STATE_KEY)
+        return keys.State() if record is None else keys.unpack_state(record)
+
+    def close(self) -> None:
+        """Close the engine; unsynced rows are dropped, the log has them."""
+        self._engine.close()

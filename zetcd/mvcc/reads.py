@@ -1,0 +1,210 @@
+"""Range: etcd's KV.Range on the store, with every option (semantics 1.2).
+
+- revision <= 0 reads the current state; below the compact revision or above the current one is an error.
+- count is the number of keys in the range at that revision, whatever limit and filters say.
+- Rows come by key. With a sort or a filter the whole range is read, filtered, sorted, then cut at limit; `more` says
+  that something was cut. A sort target other than KEY without an order sorts ascending; etcd applies the limit before
+  that sort, so its top-k is wrong, ours is right. Equal sort values stay in key order.
+- keys_only rows are bare headers; sorting by VALUE still works on the values.
+- An unknown sort order is none, an unknown sort target an error.
+"""
+
+from collections.abc import Callable
+
+from zetcd.base import limits
+from zetcd.base.errors import COMPACTED, FUTURE_REVISION, INVALID_SORT_OPTION, RANGE_TOO_LARGE, Error
+from zetcd.mvcc.cursor import Cursor, Slice
+from zetcd.mvcc.engine import Pair
+from zetcd.mvcc.keys import CREATE_FIELD, HEADER_BYTES, MOD_FIELD, VERSION_FIELD, interval, unpack_header
+from zetcd.mvcc.past import Past
+from zetcd.mvcc.scan import Scan
+from zetcd.mvcc.store import Store
+from zetcd.wire.entry import Range, SortOrder, SortTarget
+from zetcd.wire.local import Failed, RangeDone, Result
+
+_SORT_KEYS: dict[int, Callable[[Pair], bytes]] = {
+    SortTarget.KEY: lambda pair: pair[0],
+    SortTarget.VERSION: lambda pair: pair[1][VERSION_FIELD],
+    SortTarget.CREATE: lambda pair: pair[1][CREATE_FIELD],
+    SortTarget.MOD: lambda pair: pair[1][MOD_FIELD],
+    SortTarget.VALUE: lambda pair: pair[1][HEADER_BYTES:],
+}
+
+
+def check_range(query: Range, revision: int, compact_revision: int) -> Error | None:
+    """What forbids the read in a store at revision, compacted at compact_revision."""
+    if query.sort_target not in _SORT_KEYS:
+        return INVALID_SORT_OPTION
+    if query.revision > revision:
+        return FUTURE_REVISION
+    if 0 < query.revision < compact_revision:
+        return COMPACTED
+    return None
+
+
+def open_range(store: Store, query: Range) -> "Result | RangeCursor":
+    """The answer, where it needs no scan, or a cursor on its first step."""
+    error = check_range(query, store.revision, store.compact_revision)
+    if error is not None:
+        return Failed(error.code, error.message, store.revision)
+    latest = query.revision <= 0 or (query.revision == store.revision and not store.changed)
+    if not query.range_end:
+        row = store.current.get(query.key) if latest else store.get_at(query.key, query.revision)
+        return _single(store, query, row)
+    if query.count_only and latest:
+        start, stop = interval(query.key, query.range_end)
+        count = store.counts.get(start, stop)
+        if count is not None:
+            return RangeDone(store.shown_revision, [], False, count)
+    return RangeCursor(store, query, latest=latest)
+
+
+def _single(store: Store, query: Range, row: bytes | None) -> RangeDone:
+    if row is None:
+        return RangeDone(store.shown_revision, [], False, 0)
+    if query.count_only or not passes(query, row):
+        return RangeDone(store.shown_revision, [], False, 1)
+    return RangeDone(store.shown_revision, [(query.key, row[:HEADER_BYTES] if query.keys_only else row)], False, 1)
+
+
+def is_filtered(query: Range) -> bool:
+    """Whether query has a revision filter."""
+    return bool(
+        query.min_mod_revision or query.max_mod_revision or query.min_create_revision or query.max_create_revision
+    )
+
+
+def passes(query: Range, row: bytes) -> bool:
+    """Whether the filters let row through; 0 is no filter."""
+    create, mod, _, _, _ = unpack_header(row)
+    return not (
+        (query.min_mod_revision and mod < query.min_mod_revision)
+        or (query.max_mod_revision and mod > query.max_mod_revision)
+        or (query.min_create_revision and create < query.min_create_revision)
+        or (query.max_create_revision and create > query.max_create_revision)
+    )
+
+
+class RangeCursor(Cursor):
+    """A range read. Collects what may be answered, then counts the rest of the range where nobody knows its count."""
+
+    __slots__ = (
+        "_bytes", "_count", "_counting", "_limit", "_query", "_reverse", "_rows", "_scan", "_sorted", "_start", "_stop",
+        "_store", "_wanted", "_wants_rows", "revision",
+    )  # fmt: skip
+
+    def __init__(self, store: Store, query: Range, *, latest: bool) -> None:
+        self._store = store
+        self._query = query
+        self.revision = store.shown_revision
+        self._start, self._stop = interval(query.key, query.range_end)
+        by_key = query.sort_target == SortTarget.KEY
+        plain = by_key and not is_filtered(query)
+        descending = query.sort_order == SortOrder.DESCEND
+        self._sorted = not by_key
+        # A backward scan serves "the last keys"; the former table is only read forward.
+        self._reverse = descending and by_key and latest
+        self._sorted |= descending and not self._reverse
+        self._limit = max(query.limit, 0)
+        # One more than the limit tells whether there is more; sorts and filters want everything.
+        self._wanted = self._limit + 1 if self._limit and (plain and not self._sorted) else 0
+        self._wants_rows = not query.count_only
+        self._rows: list[Pair] = []
+        self._bytes = 0
+        self._count = 0
+        self._counting = False  # this cursor owns the count of the range
+        self._scan: Scan | Past
+        if latest:
+            self._scan = store.current.scan(self._start, self._stop, reverse=self._reverse)
+        else:
+            self._scan = Past(store.overlay, self._start, self._stop, query.revision, query.revision)
+
+    def step(self) -> Result | None:
+        """See `Cursor`."""
+        budget = Slice()
+        while not self._scan.done:
+            ask = budget.ask()
+            if not ask:
+                return None
+            if self._wants_rows and self._wanted:
+                ask = min(ask, max(self._wanted - len(self._rows), 1))
+            pairs = self._read(ask)
+            size = sum([len(row) for _, row in pairs])
+            budget.spend(len(pairs), size)
+            self._count += len(pairs)
+            if self._wants_rows:
+                self._collect(pairs, size)
+                if self._bytes > limits.READ_RESULT_BYTES_MAX:
+                    self.close()
+                    return Failed(RANGE_TOO_LARGE.code, RANGE_TOO_LARGE.message, self.revision)
+                if self._wanted and len(self._rows) >= self._wanted:
+                    self._wants_rows = False
+                    count = self._store.counts.get(self._start, self._stop) if self._is_current() else None
+                    if count is not None:
+                        self._count = count
+                        break
+        return self._answer()
+
+    def _read(self, ask: int) -> list[Pair]:
+        if isinstance(self._scan, Scan):
+            return self._scan.take(ask)
+        return [(key, row) for key, row, _ in self._scan.take(ask)]
+
+    def _collect(self, pairs: list[Pair], size: int) -> None:
+        query = self._query
+        if is_filtered(query):
+            pairs = [pair for pair in pairs if passes(query, pair[1])]
+        if query.keys_only and query.sort_target != SortTarget.VALUE:
+            pairs = [(key, row[:HEADER_BYTES]) for key, row in pairs]
+            size = HEADER_BYTES * len(pairs)
+        self._rows = self._rows + pairs if self._rows else pairs
+        self._bytes += size
+        self._trim()
+
+    def _trim(self) -> None:
+        """Of a sort with a limit only the best rows so far are kept."""
+        if self._sorted and self._limit and len(self._rows) > 2 * (self._limit + limits.READ_SLICE_KEYS):
+            self._sort()
+            self._rows = self._rows[: self._limit + 1]
+            self._bytes = sum([len(row) for _, row in self._rows])
+
+    def _sort(self) -> None:
+        descending = self._query.sort_order == SortOrder.DESCEND
+        self._rows.sort(key=_SORT_KEYS[self._query.sort_target], reverse=descending)
+
+    def _is_current(self) -> bool:
+        """Whether the view is still that of the store, so that counts of now are counts of the view."""
+        return isinstance(self._scan, Scan) and self.revision == self._store.shown_revision
+
+    def _answer(self) -> RangeDone:
+        query, limit, counts = self._query, self._limit, self._store.counts
+        if self._sorted:
+            self._sort()
+        rows, count = self._rows, self._count
+        more = bool(limit) and len(rows) > limit
+        if more:
+            rows = rows[:limit]
+        if self._counting:
+            counts.close(self._start, self._stop, count)
+            self._counting = False
+        if count > limits.READ_SLICE_KEYS and (limit or query.count_only) and self._is_current():
+            counts.put(self._start, self._stop, count)
+            if more and self._wanted and not self._reverse:
+                counts.put(rows[-1][0] + b"\x00", self._stop, count - limit)  # the next page asks for that
+        if query.keys_only and query.sort_target == SortTarget.VALUE:
+            rows = [(key, row[:HEADER_BYTES]) for key, row in rows]
+        self.close()
+        return RangeDone(self.revision, rows, more, count)
+
+    def pin(self) -> None:
+        """See `Cursor`. What takes several turns to count is worth remembering: changes from now on are kept."""
+        if (self._limit or self._query.count_only) and self._is_current():
+            self._counting = self._store.counts.open(self._start, self._stop)
+        self._scan.pin()
+
+    def close(self) -> None:
+        """See `Cursor`."""
+        self._scan.close()
+        if self._counting:
+            self._store.counts.abandon(self._start, self._stop)
+            self._counting = False

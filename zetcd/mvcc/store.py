@@ -1,0 +1,138 @@
+"""The versioned store: every key at every revision since the last compaction.
+
+A change belongs to the revision that is being made, `revision + 1`, and takes the next sub-revision in it; `commit`
+makes it the current one. Callers put at most one change of a key into a revision (`zetcd.mvcc.txn` sees to it), so
+(key, revision) names a change. What a put, an overwrite and a delete write is in `zetcd.mvcc.keys`.
+
+Nothing here asks for sizes on disk or for a clock: the same calls leave the same rows on every member.
+"""
+
+from zetcd.base import limits
+from zetcd.mvcc import keys
+from zetcd.mvcc.counts import Counts
+from zetcd.mvcc.keys import (
+    CREATE,
+    DELETE,
+    MOD_FIELD,
+    OVERWRITE,
+    former_end,
+    former_key,
+    pack_header,
+    pack_place,
+    pack_revision,
+    unpack_header,
+)
+from zetcd.mvcc.overlay import ROW_OVERHEAD_BYTES, Overlay
+from zetcd.wire.local import Event
+
+
+class Store:
+    """Keys and versions above an overlay."""
+
+    __slots__ = (
+        "_sub", "compact_revision", "counts", "current", "event_level", "events", "former", "keys", "log", "overlay",
+        "revision", "row_bytes",
+    )  # fmt: skip
+
+    def __init__(self, overlay: Overlay, state: keys.State) -> None:
+        self.overlay = overlay
+        self.current, self.former, self.log = overlay.current, overlay.former, overlay.log
+        self.revision = state.revision
+        self.compact_revision = state.compact_revision
+        self.keys = state.keys
+        self.row_bytes = state.row_bytes
+        self.counts = Counts(limits.RANGE_COUNT_CACHE_MAX)
+        self.event_level = 0  # 0: none, 1: events, 2: events with the former row
+        self.events: list[Event] = []
+        self._sub = 0
+
+    @property
+    def changed(self) -> bool:
+        """Whether the revision being made holds a change."""
+        return self._sub > 0
+
+    @property
+    def shown_revision(self) -> int:
+        """What a response header says now: the revision being made, once it holds a change."""
+        return self.revision + 1 if self._sub else self.revision
+
+    def put(self, key: bytes, value: bytes, lease: int = 0) -> bytes | None:
+        """Write key; the former row, None where the key did not exist."""
+        revision, sub, current = self.revision + 1, self._sub, self.current
+        self._sub = sub + 1
+        former = current.get(key)
+        log = self.log
+        size = len(key)
+        if former is None:
+            row = pack_header(revision, revision, 1, lease, sub) + value
+            log.rows[pack_place(revision, sub)] = CREATE + key
+            self.keys += 1
+            self.row_bytes += size + len(row)
+            self.counts.adjust(key, 1)
+        else:
+            create, _, version, _, _ = unpack_header(former)
+            row = pack_header(create, revision, version + 1, lease, sub) + value
+            log.rows[pack_place(revision, sub)] = OVERWRITE + key
+            self.former.put(former_key(key, revision), former)
+            self.row_bytes += len(row) - len(former)
+        log.bytes += size + (keys.PLACE_BYTES + 1 + ROW_OVERHEAD_BYTES)
+        current.rows[key] = row
+        current.bytes += size + len(row) + ROW_OVERHEAD_BYTES
+        level = self.event_level
+        if level:
+            self.events.append(Event(revision, sub, key, row, former if level > 1 else None))
+        return former
+
+    def delete(self, key: bytes) -> bytes | None:
+        """Delete key; the former row, None where the key did not exist and nothing happened."""
+        former = self.current.get(key)
+        if former is None:
+            return None
+        revision, sub = self.revision + 1, self._sub
+        self._sub = sub + 1
+        self.current.delete(key)
+        self.former.put(former_key(key, revision), former)
+        self.log.put(pack_place(revision, sub), DELETE + key)
+        self.keys -= 1
+        self.row_bytes -= len(key) + len(former)
+        self.counts.adjust(key, -1)
+        level = self.event_level
+        if level:
+            self.events.append(Event(revision, sub, key, None, former if level > 1 else None))
+        return former
+
+    def delete_range(self, start: bytes, stop: bytes | None) -> list[tuple[bytes, bytes]]:
+        """Delete what is in [start, stop), in key order; the former rows."""
+        former = []
+        scan = self.current.scan(start, stop)
+        while not scan.done:
+            former += scan.take(limits.READ_SLICE_KEYS)
+        scan.close()
+        for key, _ in former:
+            self.delete(key)
+        return former
+
+    def commit(self) -> int:
+        """End the revision being made, if it holds a change; the current revision."""
+        if self._sub:
+            self._sub = 0
+            self.revision += 1
+        return self.revision
+
+    def get_at(self, key: bytes, revision: int) -> bytes | None:
+        """The row of key that was alive at revision (at or above the compact revision)."""
+        place = pack_revision(revision)
+        row = self.current.get(key)
+        if row is not None and row[MOD_FIELD] <= place:
+            return row
+        row = self.former_after(key, revision)
+        return row if row is not None and row[MOD_FIELD] <= place else None
+
+    def former_after(self, key: bytes, revision: int) -> bytes | None:
+        """The first row of key that was ended after revision."""
+        scan = self.former.scan(former_key(key, revision + 1), former_end(key))
+        found: list[tuple[bytes, bytes]] = []
+        while not found and not scan.done:
+            found = scan.take(1)
+        scan.close()
+        return found[0][1] if found else None

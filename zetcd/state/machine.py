@@ -1,0 +1,289 @@
+"""The replicated state machine: committed blocks in, replies, events and flushes out.
+
+`apply` executes a block into the overlay; `query` reads; `freeze`, `flushed` and `sweep` are the upkeep that the actor
+drives between blocks. State is a function of the log prefix alone: the same blocks give the same rows, results and
+revisions on every member, wherever the block bounds fall (design rule 15) and whenever flushes and sweeps happen.
+
+After a crash the engine holds the state as of `flushed_index`, exactly (design decision 6); entries above it are
+applied again from the log, entries at or below it are skipped.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from zetcd.base import limits
+from zetcd.base.errors import Fatal, WireError
+from zetcd.mvcc.compaction import Sweeper
+from zetcd.mvcc.cursor import Cursor
+from zetcd.mvcc.engine import Engine
+from zetcd.mvcc.hashing import open_hash
+from zetcd.mvcc.history import KeySet, read_history
+from zetcd.mvcc.keys import State, lease_id
+from zetcd.mvcc.overlay import Flush, Overlay
+from zetcd.mvcc.reads import open_range
+from zetcd.mvcc.store import Store
+from zetcd.state.execution import Execution
+from zetcd.state.leases import Leases, attached_key
+from zetcd.state.lists import ListCursor
+from zetcd.state.members import Alarms, Members
+from zetcd.state.outcome import Outcome
+from zetcd.wire import local
+from zetcd.wire.codec import encode_events
+from zetcd.wire.entry import Block, Range, decode_entries
+from zetcd.wire.local import (
+    CompactWait,
+    ConfState,
+    Done,
+    HashKv,
+    Histories,
+    History,
+    HistoryCompacted,
+    LeaseInfo,
+    LeaseIs,
+    LeaseList,
+    LeaseRow,
+    Query,
+    Result,
+    Status,
+    StoreStatus,
+)
+
+__all__ = ["Cursor", "Flush", "Machine", "Outcome"]
+
+BUILD_ROWS = 2_000
+"""Rows of a frozen overlay put into its batch in one turn (about 0.4 us each), if no more were written meanwhile."""
+DRAIN_ROWS = 4_000
+"""Rows of a flushed overlay freed in one turn (about 0.1 us each)."""
+
+
+class Machine:
+    """The store, leases, members and alarms of one member above one engine."""
+
+    __slots__ = (
+        "_alarms", "_building", "_dirty_since", "_execution", "_flushing", "_leases", "_members", "_overlay",
+        "_queries", "_store", "_sweeper", "applied", "applied_term", "flushed_index", "flushed_term",
+    )  # fmt: skip
+
+    def __init__(self, engine: Engine) -> None:
+        self._overlay = overlay = Overlay(engine)
+        state = overlay.state()
+        self.applied = self.flushed_index = state.applied
+        self.applied_term = self.flushed_term = state.term
+        self._store = Store(overlay, state)
+        self._sweeper = Sweeper(self._store, state)
+        self._leases = Leases(overlay, state.leases)
+        self._members = Members(overlay)
+        self._alarms = Alarms(overlay)
+        self._execution = Execution(self._store, self._leases, self._members, self._alarms)
+        self._building: Flush | None = None  # frozen, batch not yet complete
+        self._flushing: Flush | None = None  # handed out, not yet flushed
+        self._dirty_since: int | None = None
+        self._queries: dict[type, Callable[[Any], Result | Cursor]] = {
+            Range: self._range,
+            HashKv: self._hash_kv,
+            LeaseInfo: self._lease_info,
+            LeaseList: self._lease_list,
+            StoreStatus: self._status,
+            CompactWait: self._compact_wait,
+            History: self._history,
+        }
+
+    # -- where the store stands ------------------------------------------------------------------------------------
+    @property
+    def revision(self) -> int:
+        """The current revision; 1 in a fresh store."""
+        return self._store.revision
+
+    @property
+    def compact_revision(self) -> int:
+        """The logical compact revision; -1 before the first compaction."""
+        return self._store.compact_revision
+
+    @property
+    def swept_revision(self) -> int:
+        """Rows up to this compact revision are physically gone."""
+        return self._sweeper.swept
+
+    @property
+    def event_level(self) -> int:
+        """What `Outcome.events` carries: 0 nothing, 1 events, 2 events with the former rows."""
+        return self._store.event_level
+
+    @event_level.setter
+    def event_level(self, level: int) -> None:
+        self._store.event_level = level
+
+    @property
+    def overlay_bytes(self) -> int:
+        """Memory of what is executed and not known to be synced, to be held against OVERLAY_BYTES_HARD_MAX."""
+        return self._overlay.bytes
+
+    @property
+    def db_bytes(self) -> int:
+        """What the store takes: bytes on disk, and those on their way there."""
+        return self._overlay.disk_bytes + self._overlay.bytes
+
+    @property
+    def configuration(self) -> ConfState | None:
+        """Who votes; None while the store knows no member."""
+        return self._members.configuration()
+
+    # -- the log ---------------------------------------------------------------------------------------------------
+    def apply(self, block: Block) -> Outcome:
+        """Execute the entries of a committed, locally durable block that have not been executed yet (design rule 3).
+        Raises Fatal where entries are missing before it or its bytes do not decode."""
+        store, execution = self._store, self._execution
+        outcome = execution.outcome = Outcome(store.revision)
+        index = self.applied
+        if block.last <= index:
+            return outcome
+        if block.first > index + 1:
+            raise Fatal(f"block [{block.first}, {block.last}] after applied index {index}: entries are missing")
+        try:
+            entries = decode_entries(block.count, block.data)
+        except WireError as error:
+            raise Fatal(f"committed block [{block.first}, {block.last}] of term {block.term}: {error}") from None
+        if block.first <= index:
+            entries = entries[index + 1 - block.first :]
+        if store.event_level:
+            store.events = outcome.events
+        execution.term = block.term
+        handlers, replies = execution.handlers, outcome.replies
+        for entry in entries:
+            index += 1
+            execution.index = index
+            command = entry.command
+            result = handlers[type(command)](command)
+            if entry.origin:
+                replies.append((entry.origin, entry.sequence, result))
+        self.applied = block.last
+        self.applied_term = block.term
+        outcome.revision = store.revision
+        return outcome
+
+    # -- reads -----------------------------------------------------------------------------------------------------
+    def query(self, query: Query) -> Result | Cursor:
+        """The answer, if one slice of work gives it; otherwise a cursor, pinned on the state as it is now."""
+        answer = self._queries[type(query)](query)
+        if isinstance(answer, Cursor):
+            result = answer.step()
+            if result is not None:
+                return result
+            answer.pin()
+        return answer
+
+    def _range(self, query: Range) -> Result | Cursor:
+        return open_range(self._store, query)
+
+    def _hash_kv(self, query: HashKv) -> Result | Cursor:
+        return open_hash(self._store, query)
+
+    def _history(self, query: History) -> Result:
+        store = self._store
+        if query.first < store.compact_revision:
+            return HistoryCompacted(store.revision, store.compact_revision)
+        last = min(query.last, store.revision) if query.last > 0 else store.revision
+        upto, events = read_history(store, query.first, last, KeySet(query.ranges), prev=query.prev_kv)
+        return Histories(store.revision, upto, encode_events(events))
+
+    def _lease_info(self, query: LeaseInfo) -> Result | Cursor:
+        revision, found = self._store.revision, self._leases.find(query.id)
+        if found is None:
+            return LeaseIs(revision, query.id, 0, [])
+        if not query.keys:
+            return LeaseIs(revision, query.id, found.ttl, [])
+        ttl = found.ttl
+        scan = self._leases.keys_of(query.id)
+        return ListCursor(scan, lambda keys: LeaseIs(revision, query.id, ttl, [attached_key(key) for key in keys]))
+
+    def _lease_list(self, _query: LeaseList) -> Cursor:
+        revision = self._store.revision
+        scan = self._leases.scan(-(2**63) - 1)
+        return ListCursor(scan, lambda keys: local.Leases(revision, [lease_id(key) for key in keys]))
+
+    def _status(self, _query: StoreStatus) -> Status:
+        store = self._store
+        return Status(
+            revision=store.revision,
+            compact_revision=store.compact_revision,
+            applied=self.applied,
+            db_bytes=self.db_bytes,
+            db_bytes_in_use=store.row_bytes,
+            keys=store.keys,
+            leases=self._leases.count,
+            alarms=self._alarms.rows(),
+            members=self._members.rows(),
+        )
+
+    def _compact_wait(self, query: CompactWait) -> Result:
+        """The actor parks these until `swept_revision` has got there; a direct call says that it has."""
+        assert self.swept_revision >= query.revision
+        return Done(self._store.revision)
+
+    def lease_rows(self, after: int, count: int) -> list[LeaseRow]:
+        """Leases with ids above after, ascending, at most count; fewer only at the end."""
+        return self._leases.rows(after, count)
+
+    # -- upkeep ----------------------------------------------------------------------------------------------------
+    def sweep(self, count: int = limits.COMPACTION_BATCH) -> bool:
+        """One slice of physical compaction; true while there is more to do."""
+        return self._sweeper.sweep(count)
+
+    @property
+    def building(self) -> bool:
+        """Whether a frozen overlay waits for more calls of `freeze`: do not wait for input then."""
+        return self._building is not None
+
+    def freeze(self, now_ms: int, *, force: bool = False) -> Flush | None:
+        """Call in every turn while no flush is under way. A Flush that is due (by bytes, by age, or by force) and
+        complete: have it written (`Flush.write`, on a thread of its own), then call `flushed`."""
+        assert self._flushing is None, "one flush at a time"
+        overlay = self._overlay
+        flush = self._building
+        if flush is None:
+            overlay.drain(DRAIN_ROWS)
+            if not self._is_due(now_ms, force=force):
+                return None
+            flush = self._building = overlay.freeze(self._state())
+            self._dirty_since = None
+        # Turns that write much build much, so that the next overlay does not outgrow the one on its way.
+        if not flush.build(flush.rows if force else max(BUILD_ROWS, 2 * overlay.take_written())):
+            return None
+        self._building, self._flushing = None, flush
+        return flush
+
+    def _is_due(self, now_ms: int, *, force: bool) -> bool:
+        size = self._overlay.active_bytes
+        if not size and self.applied == self.flushed_index:
+            return False
+        if self._dirty_since is None:
+            self._dirty_since = now_ms
+        return force or size >= limits.OVERLAY_BYTES_MAX or now_ms - self._dirty_since >= limits.OVERLAY_AGE_MAX_MS
+
+    def flushed(self, flush: Flush) -> None:
+        """The flush has been written and synced."""
+        assert flush is self._flushing
+        self._flushing = None
+        self._overlay.flushed()
+        self.flushed_index, self.flushed_term = flush.index, flush.term
+
+    def _state(self) -> State:
+        store = self._store
+        swept, target, cursor, cursor_sub = self._sweeper.place
+        return State(
+            applied=self.applied,
+            term=self.applied_term,
+            revision=store.revision,
+            compact_revision=store.compact_revision,
+            swept=swept,
+            target=target,
+            cursor=cursor,
+            cursor_sub=cursor_sub,
+            keys=store.keys,
+            leases=self._leases.count,
+            row_bytes=store.row_bytes,
+        )
+
+    def close(self) -> None:
+        """Close the engine; what is not flushed is in the log."""
+        self._overlay.close()
