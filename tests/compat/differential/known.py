@@ -1,0 +1,69 @@
+"""What is known to differ between etcd and zetcd, and why. Nothing else may.
+
+Each entry says how the comparison deals with it: *avoided* (never drawn), *normalised* (removed from both answers
+before they are compared) or *tolerated* (compared less strictly).
+"""
+
+from typing import NamedTuple
+
+
+class Known(NamedTuple):
+    """One difference."""
+
+    what: str
+    dealt: str
+    why: str
+
+
+KNOWN = (
+    Known(
+        "cluster_id, member_id and raft_term in headers",
+        "normalised",
+        "two clusters; etcd 3.5 starts at term 2, zetcd at 1",
+    ),
+    Known(
+        "status beside code and message in errors",
+        "normalised",
+        "zetcd names the code; etcd's gateway has no place for it",
+    ),
+    Known(
+        "fields at their default, absent or present",
+        "normalised",
+        "absence means the default in either dialect",
+    ),
+    Known(
+        "order of equals under sort_target VERSION, CREATE, MOD, VALUE, and which of them a limit keeps",
+        "tolerated",
+        "etcd's sort is not stable; the sort keys in order, and each complete group of equals as a set, must agree",
+    ),
+    Known(
+        "sort_target other than KEY with sort_order NONE and a limit",
+        "avoided",
+        "etcd applies the limit before it sorts, so its top k are not the top k",
+    ),
+    Known(
+        "an unknown sort_target",
+        "avoided",
+        "the oracle crashes (nil dereference, up to 3.5.30); zetcd answers invalid sort option, as 3.6 does",
+    ),
+    Known(
+        "remaining TTL in lease_time_to_live",
+        "tolerated",
+        "two clocks: up to 3 seconds apart; the granted TTL must agree",
+    ),
+    Known(
+        "order of the keys in lease_time_to_live",
+        "normalised",
+        "etcd walks a Go map, in another order each time; zetcd sorts them",
+    ),
+    Known(
+        "order of lease_leases",
+        "normalised",
+        "etcd sorts by expiry, which two leases granted in the same second reach in either order; zetcd by id",
+    ),
+    Known(
+        "a request between 1.5 MiB less some hundred bytes and 1.5 MiB",
+        "avoided",
+        "etcd measures its protobuf, zetcd its own encoding of the command",
+    ),
+)
