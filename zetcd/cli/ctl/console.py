@@ -9,6 +9,7 @@ from zetcd.cli.ctl.exits import BAD_ARGS, BAD_FEATURE, ERROR, Exit
 from zetcd.cli.ctl.flags import Parsed
 
 if TYPE_CHECKING:
+    from zetcd.client.aio import AsyncClient
     from zetcd.client.sync import Client
     from zetcd.wire.client import Request
 
@@ -71,7 +72,7 @@ class Console:
         """A client of these endpoints. Raises Exit where they, or the flags about them, cannot be used."""
         self.check_format()
         self._check_security()
-        from zetcd.client.sync import Client  # noqa: PLC0415 (start-up time)
+        from zetcd.client.sync import Client
 
         dial = self.parsed.seconds("dial-timeout")
         try:
@@ -83,6 +84,15 @@ class Console:
             )
         except ValueError as error:
             raise Exit(BAD_ARGS, str(error)) from None
+
+    def connect_async(self) -> "AsyncClient":
+        """A client for asyncio, of all endpoints."""
+        self.check_format()
+        self._check_security()
+        from zetcd.client.aio import AsyncClient
+
+        addresses = [_address(endpoint) for endpoint in self.endpoints]
+        return AsyncClient(addresses, timeout=self.timeout, connect_timeout=self.parsed.seconds("dial-timeout"))
 
     def _check_security(self) -> None:
         for name in ("cert", "key", "cacert"):
@@ -102,7 +112,7 @@ class Console:
         endpoint: str | None = None,
     ) -> dict[str, Any]:
         """One request. A refusal is an Exit with this code and its message set into frame."""
-        from zetcd.session.errors import Error  # noqa: PLC0415 (start-up time)
+        from zetcd.session.errors import Error
 
         client = self.client
         limit = self.timeout if timeout is None else timeout

@@ -2,13 +2,17 @@
 
 import os
 import subprocess
+from typing import TYPE_CHECKING
 
 from zetcd.cli.ctl import holding
 from zetcd.cli.ctl.console import Console, octets
 from zetcd.cli.ctl.exits import BAD_ARGS, ERROR, SUCCESS, Exit
 from zetcd.cli.ctl.holding import WAIT_FOREVER_S, Interrupted, Signals
-from zetcd.cli.ctl.watch import exit_text
+from zetcd.cli.ctl.watch import exit_text, start_failure
 from zetcd.wire.client import LockRequest, RangeRequest, UnlockRequest
+
+if TYPE_CHECKING:
+    from zetcd.client.lease import Lease
 
 
 def lock(console: Console) -> int:
@@ -25,39 +29,38 @@ def lock(console: Console) -> int:
         holding.end(lease)
         raise Exit(ERROR, "context canceled") from None
     key = held["key"]
-    if command:
-        code = _run(signals, command, key, held["header"].get("revision", 0))
+    try:
+        if command:
+            _run(signals, command, key, held["header"].get("revision", 0))
+        else:
+            _hold(console, signals, lease, key)
+    finally:
         console.call(UnlockRequest(key))
         holding.end(lease)
-        if code:
-            raise Exit(code if code > 0 else 128 - code, exit_text(code))
-        return SUCCESS
+    return SUCCESS
+
+
+def _hold(console: Console, signals: Signals, lease: "Lease", key: bytes) -> None:
+    """Until a signal."""
     reply = console.call(RangeRequest(key))
     if not reply.get("kvs"):
         raise Exit(ERROR, "lock lost on init")
     console.show("get", reply)
     if not signals.wait(lease):
         raise Exit(ERROR, "session expired")
-    console.call(UnlockRequest(key))
-    holding.end(lease)
-    return SUCCESS
 
 
-def _run(signals: Signals, command: list[str], key: bytes, revision: int) -> int:
-    """The command's exit code, negative for a signal. Signals that reach us in the meantime go to it."""
+def _run(signals: Signals, command: list[str], key: bytes, revision: int) -> None:
+    """Until the command ends; raises Exit with its exit code. Signals that reach us in the meantime go to it."""
     variables = {"ETCD_LOCK_KEY": os.fsdecode(key), "ETCD_LOCK_REV": str(revision)}
     try:
         child = subprocess.Popen(  # noqa: S603 (the user's own command)
             command, env=variables | os.environ, stdin=subprocess.DEVNULL
         )
     except OSError as error:
-        return _missing(error)
+        raise Exit(ERROR, start_failure(error)) from None
     signals.hand_on = child.send_signal
-    try:
-        return child.wait()
-    finally:
-        signals.hand_on = None
-
-
-def _missing(error: OSError) -> int:
-    raise Exit(ERROR, f"{error.filename}: {error.strerror}")
+    code = child.wait()
+    signals.hand_on = None
+    if code:
+        raise Exit(code if code > 0 else 128 - code, exit_text(code))

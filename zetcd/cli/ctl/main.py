@@ -45,7 +45,7 @@ def run(words: Sequence[str]) -> int:
         name = f"{PROGRAM} {command.name}" if command else PROGRAM
         raise Exit(exit_.code, f"{exit_.text}\nRun '{name} --help' for usage.") from None
     if command is None or not command.target or parsed.on("help"):
-        from zetcd.cli.ctl.usage import usage  # noqa: PLC0415 (start-up time)
+        from zetcd.cli.ctl.usage import usage
 
         sys.stdout.write(usage(command))
         return SUCCESS

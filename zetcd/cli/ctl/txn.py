@@ -29,7 +29,7 @@ _WORD = re.compile(
     r'"(?:[^"\\]|\\.)*"' r"|'[^']*'" rf"|[^'\"{_BLANK[1:-1]}][^{_BLANK[1:-1]}]*[^'\"{_BLANK[1:-1]}]?", re.DOTALL
 )
 _QUOTED = r'"(?:[^"\\]|\\.)*"|`[^`]*`'
-_COMPARE = re.compile(rf"\s*({_QUOTED})\)\s*(\S+)\s+({_QUOTED})")
+_COMPARE = re.compile(rf"\s*(?:({_QUOTED})(?:\)\s*(?:(\S+)\s*({_QUOTED})?)?)?)?")
 _RESULTS = {
     "=": CompareResult.EQUAL,
     "!=": CompareResult.NOT_EQUAL,
@@ -108,20 +108,29 @@ def parse_compare(line: str) -> CompareMap:
     target, bracket, rest = line.partition("(")
     if not bracket:
         raise Exit(INVALID_INPUT, f"malformed comparison: {line}")
-    match = _COMPARE.match(rest)
-    try:
-        if match is None:
-            raise Exit(INVALID_INPUT, f'malformed comparison: {line}; wanted {target}("key") = "operand"')
-        key, operand = golang.unquote(match[1]), golang.unquote(match[3])
-    except ValueError as error:
-        raise Exit(INVALID_INPUT, f"malformed comparison: {line} ({error})") from None
+    key, result_sign, operand = _operands(line, target, rest)
     what = _TARGETS.get(target)
     if what is None:
         raise Exit(INVALID_INPUT, f"malformed comparison: {line} (unknown target {target})")
-    result = _RESULTS.get(match[2])
+    result = _RESULTS.get(result_sign)
     if result is None:
-        raise Exit(INVALID_INPUT, f"malformed comparison: {line} (unknown result {match[2]})")
+        raise Exit(INVALID_INPUT, f"malformed comparison: {line} (unknown result {result_sign})")
     return _compare(line, key, result, what, operand)
+
+
+def _operands(line: str, target: str, rest: str) -> tuple[bytes, str, bytes]:
+    """Key, result and operand of ``"key") = "operand"``; the complaint shows how much of it could be read."""
+    match = _COMPARE.match(rest)
+    assert match is not None  # it matches even nothing
+    key, sign, operand = (part or "" for part in match.groups())
+    try:
+        read = [golang.unquote(part) if part else b"" for part in (key, operand)]
+    except ValueError as error:
+        raise Exit(INVALID_INPUT, f"malformed comparison: {line} ({error})") from None
+    if not operand:
+        got = f"got {target}({golang.quote(read[0])}) {sign} {golang.quote(b'')}"
+        raise Exit(INVALID_INPUT, f"malformed comparison: {line}; {got}")
+    return read[0], sign, read[1]
 
 
 def _compare(line: str, key: bytes, result: int, target: CompareTarget, operand: bytes) -> CompareMap:

@@ -140,7 +140,7 @@ def _run_for_each(console: Console, command: Sequence[str], reply: "WatchReply")
                 command, env=os.environ | variables, stdin=subprocess.DEVNULL, check=False
             )
         except OSError as error:
-            failure = f"{error.filename}: {error.strerror}"
+            failure = start_failure(error)
         else:
             failure = exit_text(ended.returncode)
         if failure:
@@ -152,6 +152,14 @@ def _run_for_each(console: Console, command: Sequence[str], reply: "WatchReply")
 def exit_text(code: int) -> str:
     """How a child ended, in Go's words; empty for success."""
     return f"signal: {-code}" if code < 0 else f"exit status {code}" if code else ""
+
+
+def start_failure(error: OSError) -> str:
+    """Why a command did not start, in Go's words."""
+    reason = (
+        "executable file not found in $PATH" if isinstance(error, FileNotFoundError) else str(error.strerror).lower()
+    )
+    return f"exec: {quote(octets(str(error.filename)))}: {reason}"
 
 
 # -- interactive -------------------------------------------------------------------------------------------------------
