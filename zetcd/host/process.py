@@ -4,6 +4,7 @@ own datagrams, `sd_notify(3)`), death with the parent, its processors, its name.
 The same datagrams go to systemd and to `zetcd`'s own supervisor, so an actor does not know which of them started it.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -43,7 +44,10 @@ class Notifier:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             # A supervisor that does not read must not stop an actor: a datagram that finds no room is lost.
             self._socket.setblocking(False)
-            self._socket.connect("\0" + address[1:] if address.startswith("@") else address)
+            try:
+                self._socket.connect("\0" + address[1:] if address.startswith("@") else address)
+            except OSError as error:
+                raise Refusal(f"NOTIFY_SOCKET={address}: {error.strerror}") from error
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Notifier":
@@ -75,10 +79,9 @@ class Notifier:
 
     def _send(self, text: str) -> None:
         if self._socket is not None:
-            try:
+            # Nobody listens any more, or does not read: our own death is decided elsewhere.
+            with contextlib.suppress(OSError):
                 self._socket.send(text.encode())
-            except (BlockingIOError, ConnectionRefusedError, FileNotFoundError):
-                pass  # nobody listens any more; our own death is decided elsewhere
 
 
 def die_with_parent(environ: Mapping[str, str] = os.environ) -> None:

@@ -1,0 +1,95 @@
+"""`zetcd`: runs one member, all its processes under a supervisor.
+
+Exit codes: 0 after a clean stop by a signal (etcd re-raises it and shows 143 or 130; a supervisor that has ended its
+children in order has nothing to report), 1 for a wrong setting or a directory or port that is taken, 2 for a command
+line that is none, 78 where a process refused to start, 70 where restarts did not help.
+"""
+
+import platform
+import sys
+from collections.abc import Sequence
+
+import zetcd
+from zetcd.base.errors import Fatal, Refusal
+from zetcd.base.settings import Settings
+from zetcd.host import logs
+from zetcd.host.process import EX_FATAL, entitle
+from zetcd.node import bootstrap
+from zetcd.node.children import actor_command
+from zetcd.node.config import load
+from zetcd.node.sources import UsageError
+from zetcd.node.supervisor import Supervisor
+from zetcd.node.usage import USAGE, help_text
+
+EX_REFUSED = 1
+EX_USAGE = 2
+_LATER = {"gateway": "the TCP gateway", "grpc-proxy": "the gRPC proxy"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["actor"]:
+        from zetcd.cli.actor import main as actor  # a process of its own kind
+
+        return actor(words[1:])
+    if words and words[0] in _LATER:
+        sys.stderr.write(f"zetcd: {_LATER[words[0]]} is not part of this release\n")
+        return EX_REFUSED
+    try:
+        config = load(words)
+        if config.wants:
+            _say(help_text() if config.wants == "help" else version_text())
+            return 0
+        return serve(config.settings, list(config.warnings))
+    except UsageError as error:
+        sys.stderr.write(f"zetcd: {error}\n{USAGE}")
+        return EX_USAGE
+    except Refusal as refusal:
+        sys.stderr.write(f"zetcd: {refusal}\n")
+        return EX_REFUSED
+    except Fatal as fatal:
+        sys.stderr.write(f"zetcd: {fatal}\n")
+        return EX_FATAL
+
+
+def serve(settings: Settings, warnings: list[str]) -> int:
+    """Run the member until it is told to stop; the exit code."""
+    entitle("supervisor")
+    warnings += bootstrap.make_directories(settings)
+    claims = bootstrap.claim_member(settings)
+    journal = logs.configure(settings, "supervisor")
+    for warning in warnings:
+        journal.warn(warning)
+    try:
+        return Supervisor(settings, journal, actor_command(settings), lambda: _say(ready_text(settings))).run()
+    finally:
+        claims.release()
+
+
+def ready_text(settings: Settings) -> str:
+    """The one line that says that the member serves, and where."""
+    clients = ",".join(settings.listen_client_urls)
+    peers = ",".join(settings.listen_peer_urls)
+    return f"zetcd: member {settings.name} is ready: clients {clients}, peers {peers}, data {settings.data_dir}\n"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def version_text() -> str:
+    """In the shape of etcd's."""
+    import zmq  # loaded for this line alone
+
+    return (
+        f"zetcd Version: {zetcd.__version__}\n"
+        f"Python Version: {platform.python_version()}\n"
+        f"ZeroMQ Version: {zmq.zmq_version()}\n"
+        f"OS/Arch: {platform.system().lower()}/{platform.machine()}\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Which processors each process of a member runs on: the value of ``--cpu-affinity``.
+
+``none`` leaves it to the kernel. ``auto`` gives each process a processor of its own where there are enough, and puts
+neighbours of the put path (api, raft, wal, apply) together where there are not: a message to a process on the same or
+a warm processor costs half of waking a sleeping one (design decision 12). ``wal=0,apply=1,api=2-3`` says it by hand;
+several api processes take the processors of ``api`` in turn.
+"""
+
+from collections.abc import Sequence
+
+from zetcd.wire.routes import ROLES
+
+# With so many processors, who shares with whom; a fifth and further ones go to more api processes.
+_SPREAD = {
+    1: {"api": 0, "raft": 0, "wal": 0, "apply": 0, "lease": 0},
+    2: {"api": 0, "raft": 0, "lease": 0, "wal": 1, "apply": 1},
+    3: {"api": 0, "raft": 1, "lease": 1, "wal": 1, "apply": 2},
+    4: {"api": 0, "raft": 1, "lease": 1, "wal": 2, "apply": 3},
+}
+
+
+def read_affinity(text: str, api_processes: int, allowed: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Role (``api`` for the first api process, ``api-1`` for the second ...) -> processors; empty: leave it be.
+
+    allowed: the processors this machine offers, ascending. Raises ValueError with what text must be.
+    """
+    if text in ("", "none"):
+        return {}
+    if text == "auto":
+        return _auto(api_processes, allowed)
+    return _by_hand(text, api_processes, allowed)
+
+
+def processors(affinity: dict[str, tuple[int, ...]], role: str, number: int) -> tuple[int, ...]:
+    """Those of role's number-th process; empty: leave it be."""
+    return affinity.get(f"{role}-{number}" if number else role, ())
+
+
+def _auto(api_processes: int, allowed: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    spread = _SPREAD[min(len(allowed), 4)]
+    chosen = {role: (allowed[slot],) for role, slot in spread.items()}
+    # Further api processes take what is left over; where nothing is, all but apply's, which is the busiest.
+    free = list(allowed[4:]) or [one for one in allowed if (one,) != chosen["apply"]] or list(allowed)
+    for number in range(1, api_processes):
+        chosen[f"api-{number}"] = (free[(number - 1) % len(free)],)
+    return chosen
+
+
+def _by_hand(text: str, api_processes: int, allowed: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    chosen: dict[str, tuple[int, ...]] = {}
+    last = ""
+    for part in text.split(","):
+        role, found, numbers = part.partition("=")
+        role, numbers = (role.strip(), numbers) if found else (last, part)
+        if role not in ROLES:
+            raise ValueError(f'"auto", "none", or role=processors with the roles {", ".join(ROLES)}, not {part!r}')
+        chosen[role] = (*chosen.get(role, ()), *_numbers(numbers, allowed))
+        last = role
+    if "api" in chosen and api_processes > 1:
+        own = chosen["api"]
+        for number in range(api_processes):
+            chosen[f"api-{number}" if number else "api"] = (own[number % len(own)],)
+    return chosen
+
+
+def _numbers(text: str, allowed: Sequence[int]) -> list[int]:
+    low, dash, high = text.strip().partition("-")
+    if not low.isdigit() or (dash and not high.isdigit()):
+        raise ValueError(f"processors such as 0 or 2-3 after the role, not {text!r}")
+    numbers = list(range(int(low), int(high or low) + 1))
+    if not numbers or not set(numbers) <= set(allowed):
+        raise ValueError(f"of processors that are here ({', '.join(map(str, allowed))}), not {text!r}")
+    return numbers
