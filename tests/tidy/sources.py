@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 BELOW_HOST = (
     "base", "wire", "raft", "mvcc", "wal", "lease", "watch", "concurrency", "compactor", "cluster", "auth", "snapshot",
-    "state", "session",
+    "state", "service", "session",
 )  # fmt: skip
 """Rooms below the host floor: pure and deterministic."""
 
