@@ -17,7 +17,9 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=1_000_000, help="keys of the large keyspace")
     parser.add_argument("--output", type=Path, default=Path("build/bench"))
     parser.add_argument("--only", nargs="*", default=[], choices=[*names, "large"], help="nothing but these")
-    parser.add_argument("--zetcd-flag", action="append", default=[], help="passed to zetcd, repeatable")
+    parser.add_argument(
+        "--zetcd-flag", action="append", default=[], help="passed to zetcd, repeatable: --zetcd-flag=--api-processes=2"
+    )
     flags = parser.parse_args()
     bench = Bench(
         flags.seconds, flags.rounds, flags.keys, tuple(flags.zetcd_flag), tuple(flags.only),
