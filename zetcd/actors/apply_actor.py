@@ -28,6 +28,7 @@ from zetcd.wire.local import (
     Blocks,
     Commit,
     CompactWait,
+    ConfState,
     Done,
     Failed,
     Feed,
@@ -101,6 +102,7 @@ class ApplyActor(Actor):
         self._durable = (0, 0)
         self._grant: Grant | None = None
         self._credit = 0
+        self._conf: ConfState | None = None
         self._reported = machine.applied, machine.flushed_index
         self._reads: deque[tuple[_Api, Read]] = deque()
         self._cursors: deque[tuple[_Api, int, Cursor]] = deque()
@@ -131,7 +133,8 @@ class ApplyActor(Actor):
         """Tell each new peer where the store stands."""
         if peer.role == "raft":
             self._raft = peer
-            self.send(peer, Opened(self.machine.applied, self.machine.applied_term))
+            machine = self.machine
+            self.send(peer, Opened(machine.applied, machine.applied_term, machine.configuration))
         elif peer.role == "api":
             api = self._apis[peer.incarnation] = _Api(peer)
             self.send(peer, self._feed_of(api, self.machine.revision, _NO_EVENTS))
@@ -275,7 +278,7 @@ class ApplyActor(Actor):
 
     def busy(self) -> bool:
         """Whether reads, cursors, lease loads or executable blocks are left over from the turn."""
-        if self._reads or self._cursors or any(not load.done for load in self._loads.values()):
+        if self._reads or self._cursors or self.machine.building or any(not load.done for load in self._loads.values()):
             return True
         return bool(self._blocks) and self._executable() >= self._blocks[0].first and not self._overfull()
 
@@ -325,6 +328,8 @@ class ApplyActor(Actor):
             api = apis.get(origin)
             if api is not None:
                 api.replies.append((sequence, result))
+        if outcome.conf is not None:
+            self._conf = outcome.conf
         if outcome.granted or outcome.checkpointed or outcome.revoked:
             for peer, load in self._loads.items():
                 self._send_lease_changes(peer, load, outcome)
@@ -460,8 +465,9 @@ class ApplyActor(Actor):
         now = machine.applied, machine.flushed_index
         if raft is not None and (now != self._reported or self._credit):
             self._reported = now
-            self.send(raft, Applied(machine.applied, machine.flushed_index, machine.flushed_term, self._credit))
-            self._credit = 0
+            flushed = machine.flushed_index, machine.flushed_term
+            self.send(raft, Applied(machine.applied, *flushed, self._credit, self._conf))
+            self._credit, self._conf = 0, None
 
     @property
     def ready(self) -> bool:

@@ -14,9 +14,10 @@ import zetcd
 from zetcd.actors.calls import Call
 from zetcd.actors.clients import Ticket
 from zetcd.base.errors import Error
+from zetcd.mvcc.txn import puts_anything
 from zetcd.service import commands, replies
 from zetcd.wire import client as api
-from zetcd.wire.entry import Alarm, Compact, Put, Txn
+from zetcd.wire.entry import Alarm, Compact, LeaseRevoke, Put, Txn
 from zetcd.wire.local import (
     CompactWait,
     DeleteDone,
@@ -100,7 +101,7 @@ def txn(actor: ApiActor, ticket: Ticket, index: int, request: api.TxnRequest) ->
         actor.refuse(ticket, index, command)
         return
     size = len(replies.encode(command))
-    if not commands.writes(command) or actor.within_quota(ticket, index, size):
+    if not puts_anything(command) or actor.within_quota(ticket, index, size):
         actor.write(Call(ticket, index, txn_done, command), command, size)
 
 
@@ -149,7 +150,7 @@ def lease_grant_done(actor: ApiActor, call: Call, result: LeaseGranted) -> None:
 
 def lease_revoke(actor: ApiActor, ticket: Ticket, index: int, request: api.LeaseRevokeRequest) -> None:
     """Lease.LeaseRevoke."""
-    command = commands.lease_revoke(request)
+    command = LeaseRevoke(request.ID)
     actor.write(Call(ticket, index, header_only_done, command), command, 16)
 
 

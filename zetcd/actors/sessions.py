@@ -10,7 +10,6 @@ Sits between the host's sockets and an actor, pure as both sides of it. The rule
 - raft adopts the epoch from wal, apply from raft; an epoch, once adopted, never changes within a process.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from zetcd.actors.actor import Actor, Peer
@@ -249,7 +248,7 @@ class Sessions:
         self.actor.outbox.pop(peer, None)
 
     # -- frames out ------------------------------------------------------------------------------------------------
-    def end_turn(self) -> Iterable[Outgoing]:
+    def end_turn(self) -> list[Outgoing]:
         """The actor's end of turn; then what to send, at most one frame per peer."""
         if self.epoch:
             for link in [each for each in self._accepted.values() if each.waiting is not None]:

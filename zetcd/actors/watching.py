@@ -133,7 +133,8 @@ class Watching:
             if isinstance(target, tuple):
                 actor.clients.send(target, data)
             else:
-                ticket = self._polls.pop(target)  # type: ignore[arg-type]
+                assert isinstance(target, int)
+                ticket = self._polls.pop(target)
                 actor.release(ticket)
                 actor.clients.send(ticket.envelope, data)
 

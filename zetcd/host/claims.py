@@ -124,11 +124,11 @@ def _claimant(host: str, port: int) -> Holder:
 
 
 def _listener(port: int) -> Holder:
-    import psutil  # 30 ms that only a message about a taken port is worth
+    import psutil  # noqa: PLC0415 - 30 ms that only a message about a taken port is worth
 
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
                 return Holder(connection.pid, describe(connection.pid))
     return Holder(0, "of another user")
 

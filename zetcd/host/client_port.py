@@ -25,7 +25,9 @@ class Clients(Protocol):
 class Api(Protocol):
     """What arrives: see `zetcd.actors.api_actor.ApiActor`."""
 
-    clients: Clients
+    @property
+    def clients(self) -> Clients:
+        """The outbound side."""
 
     def on_client(self, envelope: tuple[bytes, ...], body: bytes) -> None:
         """One frame."""

@@ -6,7 +6,7 @@ are no linger timers. A send never blocks: EAGAIN on a local link means its byte
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,9 +20,12 @@ from zetcd.host import clock, sockets
 class Outgoing(Protocol):
     """A frame to send: see `zetcd.actors.sessions.Outgoing`."""
 
-    link: str
-    routing_id: bytes
-    data: bytes
+    @property
+    def link(self) -> str: ...
+    @property
+    def routing_id(self) -> bytes: ...
+    @property
+    def data(self) -> bytes: ...
 
 
 class Sessions(Protocol):
@@ -36,7 +39,7 @@ class Sessions(Protocol):
     def on_frame(self, owner: str, routing_id: bytes, data: bytes) -> None: ...
     def on_disconnect(self, owner: str) -> None: ...
     def on_unreachable(self, routing_id: bytes) -> None: ...
-    def end_turn(self) -> "list[Outgoing]": ...
+    def end_turn(self) -> Sequence[Outgoing]: ...
 
 
 class Reactor(Protocol):

@@ -44,7 +44,6 @@ def _tracer(settings: Settings, role: str) -> Tracer | None:
     return Tracer(role, clock.monotonic_ns) if settings.trace_hops else None
 
 
-
 def _start(loop: Loop) -> None:
     # Everything built so far lives as long as the process: keep it out of every later collection.
     gc.collect()
@@ -53,10 +52,10 @@ def _start(loop: Loop) -> None:
 
 
 def _wal(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
-    from zetcd.actors.wal_actor import open_wal
-    from zetcd.host.files import RealFiles
+    from zetcd.actors.wal_actor import WalActor
+    from zetcd.host.files import HostFiles
 
-    actor = open_wal(settings, RealFiles())
+    actor = WalActor(settings, HostFiles())
     sessions = Sessions(
         actor, number, _incarnation(), _tracer(settings, "wal"),
         epoch=actor.epoch, cluster=actor.cluster, member=actor.member,
@@ -78,11 +77,11 @@ def _raft(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byte
 def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
     from zetcd.actors.apply_actor import ApplyActor
     from zetcd.host.flusher import Flusher
-    from zetcd.host.leveldb import LevelDB
+    from zetcd.host.leveldb import LevelEngine
     from zetcd.state.machine import Machine
 
     flusher = Flusher()
-    actor = ApplyActor(Machine(LevelDB(settings.db_path)), flusher)
+    actor = ApplyActor(Machine(LevelEngine(settings.db_path, sync=not settings.unsafe_no_fsync)), flusher)
     loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "apply")), context, notifier)
     loop.add_reader(flusher.done_fd, lambda: flusher.drain(actor.on_flushed))
     _ready_when(loop, lambda: actor.ready, notifier)

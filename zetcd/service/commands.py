@@ -6,19 +6,17 @@ behaviour): the first complaint is the one the client reads.
 
 from zetcd.base import errors, limits
 from zetcd.base.errors import Error
-from zetcd.state.machine import check_txn
+from zetcd.mvcc.txn import check_txn
 from zetcd.wire import client as api
 from zetcd.wire.entry import (
     IGNORE_LEASE,
     IGNORE_VALUE,
     PREV_KV,
     Alarm,
-    Compact,
     Compare,
     CompareTarget,
     DeleteRange,
     LeaseGrant,
-    LeaseRevoke,
     Op,
     Put,
     Range,
@@ -76,22 +74,14 @@ def delete_range(request: api.DeleteRangeRequest | api.DeleteRangeOp) -> DeleteR
 
 
 def txn(request: api.TxnRequest, max_ops: int) -> Txn | Error:
-    """KV.Txn: operation counts, keys, duplicate puts, on both branches and all levels."""
-    built = _txn(request, 0)
-    if isinstance(built, Error):
-        return built
-    return check_txn(built, max_ops) or built
+    """KV.Txn; what is wrong with it is `check_txn`'s to say, on both branches and all levels."""
+    command = _txn(request, 0)
+    return command if isinstance(command, Error) else check_txn(command, max_ops) or command
 
 
 def _txn(request: api.TxnRequest | api.TxnOp, depth: int) -> Txn | Error:
     if depth > limits.NESTING_MAX:
         return errors.invalid(f"transactions nest deeper than {limits.NESTING_MAX}")
-    compares: list[Compare] = []
-    for compare in request.compare:
-        built = _compare(compare)
-        if isinstance(built, Error):
-            return built
-        compares.append(built)
     branches: list[list[Op]] = []
     for requests in (request.success, request.failure):
         branch: list[Op] = []
@@ -101,7 +91,7 @@ def _txn(request: api.TxnRequest | api.TxnOp, depth: int) -> Txn | Error:
                 return op
             branch.append(op)
         branches.append(branch)
-    return Txn(compares, branches[0], branches[1])
+    return Txn([_compare(compare) for compare in request.compare], branches[0], branches[1])
 
 
 def _op(item: api.RequestOp, depth: int) -> Op | Error:
@@ -116,32 +106,19 @@ def _op(item: api.RequestOp, depth: int) -> Op | Error:
     return errors.KEY_NOT_FOUND  # etcd's answer to an empty operation
 
 
-def _compare(compare: api.CompareMap) -> Compare | Error:
-    if not compare.key:
-        return errors.EMPTY_KEY
-    if compare.result not in (0, 1, 2, 3):
-        return errors.invalid(f"compare.result is 0 to 3 or EQUAL, GREATER, LESS, NOT_EQUAL, not {compare.result}")
-    match compare.target:
-        case CompareTarget.VERSION:
-            number = compare.version
-        case CompareTarget.CREATE:
-            number = compare.create_revision
-        case CompareTarget.MOD:
-            number = compare.mod_revision
-        case CompareTarget.LEASE:
-            number = compare.lease
-        case CompareTarget.VALUE:
-            return Compare(compare.result, compare.target, compare.key, 0, compare.value, compare.range_end)
-        case _:
-            return errors.invalid(
-                f"compare.target is 0 to 4 or VERSION, CREATE, MOD, VALUE, LEASE, not {compare.target}"
-            )
-    return Compare(compare.result, compare.target, compare.key, number, b"", compare.range_end)
-
-
-def compact(request: api.CompactRequest) -> Compact | Error:
-    """KV.Compact."""
-    return Compact(request.revision, request.physical)
+def _compare(compare: api.CompareMap) -> Compare:
+    number, value = 0, b""
+    if compare.target == CompareTarget.VERSION:
+        number = compare.version
+    elif compare.target == CompareTarget.CREATE:
+        number = compare.create_revision
+    elif compare.target == CompareTarget.MOD:
+        number = compare.mod_revision
+    elif compare.target == CompareTarget.LEASE:
+        number = compare.lease
+    else:
+        value = compare.value
+    return Compare(compare.result, compare.target, compare.key, number, value, compare.range_end)
 
 
 def lease_grant(request: api.LeaseGrantRequest, fresh_id: int, min_ttl: int) -> LeaseGrant | Error:
@@ -151,22 +128,8 @@ def lease_grant(request: api.LeaseGrantRequest, fresh_id: int, min_ttl: int) -> 
     return LeaseGrant(request.ID or fresh_id, max(request.TTL, min_ttl))
 
 
-def lease_revoke(request: api.LeaseRevokeRequest) -> LeaseRevoke | Error:
-    """Lease.LeaseRevoke."""
-    return LeaseRevoke(request.ID)
-
-
 def alarm(request: api.AlarmRequest) -> Alarm | Error:
     """Maintenance.Alarm, the two actions that change something."""
     if request.alarm not in (0, 1, 2) or request.action not in (0, 1, 2):
         return errors.invalid("alarm is NONE, NOSPACE or CORRUPT; action is GET, ACTIVATE or DEACTIVATE")
     return Alarm(request.action, request.memberID, request.alarm)
-
-
-def writes(command: Txn) -> bool:
-    """Whether either branch may put, at any depth: what the quota is held against."""
-    return any(
-        isinstance(op, Put) or (isinstance(op, Txn) and writes(op))
-        for branch in (command.success, command.failure)
-        for op in branch
-    )

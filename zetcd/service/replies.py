@@ -4,7 +4,7 @@ this part of a read's work."""
 import msgspec
 
 from zetcd.base.errors import Error
-from zetcd.mvcc.keys import unpack_row
+from zetcd.mvcc.keys import HEADER_BYTES, unpack_header
 from zetcd.wire.client import (
     DeleteRangeReply,
     ErrorMap,
@@ -26,8 +26,8 @@ encode = msgspec.msgpack.Encoder().encode
 
 def key_value(key: bytes, row: bytes) -> KeyValue:
     """KeyValue of a stored row."""
-    create, mod, version, lease, value = unpack_row(row)
-    return KeyValue(key, create, mod, version, value, lease)
+    create, mod, version, lease, _ = unpack_header(row)
+    return KeyValue(key, create, mod, version, row[HEADER_BYTES:], lease)
 
 
 def _key_values(rows: list[Row]) -> list[KeyValue]:
