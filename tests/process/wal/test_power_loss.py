@@ -1,0 +1,98 @@
+"""Real power loss: ext4 on a loop device, shut down without flushing its log, mounted again.
+
+The control run does the same without fdatasync and must lose acknowledged entries: so the test can fail.
+"""
+
+import contextlib
+import fcntl
+import os
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.process.wal.children import SEGMENT, finish, read_until, run, start
+
+pytestmark = pytest.mark.power
+
+EXT4_IOC_SHUTDOWN = 0x8004587D
+NO_LOG_FLUSH = 2
+SEGMENTED = ("--segment-bytes", str(SEGMENT))
+
+
+class Disk:
+    """An ext4 image that can be unplugged."""
+
+    def __init__(self, directory: Path) -> None:
+        self.image = directory / "image"
+        self.place = directory / "disk"
+        self.place.mkdir()
+        with self.image.open("wb") as file:
+            file.truncate(64 << 20)
+        self._run("mkfs.ext4", "-q", "-F", str(self.image))
+        self.mount()
+
+    def mount(self) -> None:
+        self._run("mount", "-o", "loop", str(self.image), str(self.place))
+
+    def unmount(self) -> None:
+        self._run("umount", str(self.place))
+
+    def unplug(self) -> None:
+        """Everything the disk has not got is gone."""
+        fd = os.open(self.place, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+        finally:
+            os.close(fd)
+
+    @staticmethod
+    def _run(*command: str) -> None:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(done.stderr.strip() or f"{command[0]} failed")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root for a loop device")
+    try:
+        made = Disk(tmp_path)
+    except OSError as error:
+        pytest.skip(f"cannot make a loop-mounted ext4: {error}")
+    yield made
+    with contextlib.suppress(OSError):
+        made.unmount()
+
+
+def power_cycle(disk: Disk, *options: str) -> tuple[int, int]:
+    """Write until 300 more are acknowledged, lose power, mount: (last acknowledged, last recovered or -1)."""
+    child = start("write", str(disk.place / "m"), *SEGMENTED, *options)
+    assert child.stdout is not None
+    first = int(child.stdout.readline())
+    read_until(child, first + 300)
+    disk.unplug()
+    child.kill()
+    ended = finish(child)
+    acknowledged = max([first + 300, *ended.out])
+    disk.unmount()
+    disk.mount()
+    after = run("read", str(disk.place / "m"), *SEGMENTED, *options)
+    if after.code:
+        return acknowledged, -1
+    assert after.out[3] == 0, "a torn tail is no reason for suspicion"
+    return acknowledged, after.out[1]
+
+
+def test_rules_01_02_everything_acknowledged_survives_power_losses(disk: Disk) -> None:
+    for _ in range(3):
+        acknowledged, recovered = power_cycle(disk)
+        assert recovered >= acknowledged
+
+
+def test_control_without_fsync_acknowledged_entries_are_lost(disk: Disk) -> None:
+    acknowledged, recovered = power_cycle(disk, "--no-fsync")
+    assert recovered < acknowledged
