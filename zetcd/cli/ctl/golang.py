@@ -91,7 +91,7 @@ def parse_int(text: str, base: int, *, unsigned: bool = False) -> int:
     low, high = (0, 2**64 - 1) if unsigned else (INT64_MIN, INT64_MAX)
     digits = text[1:] if text.startswith(("+", "-")) and not unsigned else text
     # Python's int() also takes blanks, signs within and other scripts' digits.
-    plain = digits.isascii() and digits[:1].isalnum() and (base == 0 or digits.isalnum())
+    plain = digits.isascii() and digits[:1].isalnum() and (digits.replace("_", "") if base == 0 else digits).isalnum()
     try:
         value = int(digits if plain else "-", _base(digits, base))
     except ValueError:

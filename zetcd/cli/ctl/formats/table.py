@@ -1,7 +1,8 @@
 """-w table: boxes of ASCII, headings centred, cells to the right.
 
 A cell wider than 30 columns is broken at its spaces so that the lines differ least from the widest one (the sum of
-squares, the last line not counted), as the library under etcdctl does it; an unbreakable word widens the column.
+squares, the last line not counted), as the library under etcdctl does it; its column is 30 wide even if every line is
+shorter. An unbreakable word widens the column.
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,10 @@ def render(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     """The whole table."""
     cells = [[wrap(cell) for cell in row] for row in rows]
     heads = [wrap(heading) for heading in headings]
-    widths = [max(len(line) for row in (heads, *cells) for line in row[column]) for column in range(len(headings))]
+    widths = [
+        max(max(min(len(" ".join(row[column])), CELL_WIDTH_MAX), *map(len, row[column])) for row in (heads, *cells))
+        for column in range(len(headings))
+    ]
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+\n"
     out = rule + _row(heads, widths, centred=True) + rule
     for row in cells:
