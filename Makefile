@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .SUFFIXES:
 
-PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+PYTHON ?= $(or $(firstword $(shell command -v python3.11 python3.12 python3.13 python3)),python3)
+export PYTHON
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 4
@@ -21,8 +22,8 @@ setup: .venv/.dev ## set up everything: system packages, .venv, development tool
 
 $(BIN)/python:
 	.ci/packages run
-	$(or $(PYTHON),python3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "zetcd needs Python 3.11 or newer")'
-	$(or $(PYTHON),python3) -m venv .venv
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "zetcd needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
 
 .venv/.run: pyproject.toml | $(BIN)/python
