@@ -230,7 +230,7 @@ class RaftActor(Actor):
         if parked and self._apply is not None:
             self.send(self._apply, ReadFailed(parked, error.code, error.message))
 
-    # -- from wal and apply ----------------------------------------------------------------------------------------------
+    # -- from wal and apply ----------------------------------------------------------------------------------------
     def _on_persisted(self, _peer: Peer, message: Persisted) -> None:
         assert self.core is not None
         self._persists.answered(message.number)
@@ -260,7 +260,7 @@ class RaftActor(Actor):
         since = core.leads_since
         if self._revoking or not since or not core.alone or not log.applied >= max(since, log.membership_index):
             return
-        if not self._published:
+        if not self._published and not self._stopping:
             data = publish(self.member, self.settings.name, self.settings.advertise_client_urls)
             self._published = not isinstance(core.propose(BlockKind.MEMBERSHIP, 1, data), Error)
             return
@@ -379,7 +379,8 @@ class RaftActor(Actor):
         commit = min(self._commit, self._next - 1)
         if commit > self._commit_sent and (sent or self._grant is None or self._commit_due):
             self._commit_sent = commit
-            self._commits.raise_to(commit, self._now_ms)
+            if commit > self._applied:
+                self._commits.raise_to(commit, self._now_ms)
             self.send(apply, Commit(commit, log.term_at(commit) or 0))
         self._commit_due = False
 

@@ -1,14 +1,30 @@
-"""Member and cluster ids, computed as etcd computes them, so that the same flags give the same ids.
+"""Member and cluster ids, and the entries a cluster begins with.
 
-A member id is the first 8 bytes of SHA-1 over the member's peer URLs, sorted and joined, followed by the cluster
-token; the cluster id is the same over the ascending member ids, 8 bytes each. All big-endian.
-(`server/etcdserver/api/membership/{member,cluster}.go`)
+A member id is the first 8 bytes of SHA-1 over the member's peer URLs, sorted and joined, followed by the cluster token;
+the cluster id is the same over the ascending member ids, 8 bytes each. All big-endian, as etcd does it, so that the
+same flags give the same ids (`server/etcdserver/api/membership/{member,cluster}.go`).
+
+Every founding member starts its log with the same entries: one MemberChange of term 1 for each member, ascending by
+id, each alone in its block (rule 14) and committed from the start, since all founders know them from their flags.
 """
 
+import enum
 import hashlib
 from collections.abc import Iterable, Sequence
 
 from zetcd.base.ids import ClusterId, MemberId
+from zetcd.wire.entry import Block, BlockKind, Entry, MemberChange, encode_entries
+
+BOOTSTRAP_TERM = 1
+
+BootstrapMember = tuple[MemberId, str, list[str]]
+"""(id, name, sorted peer URLs)"""
+
+
+class ChangeKind(enum.IntEnum):
+    """`MemberChange.kind`."""
+
+    BOOTSTRAP, ADD, ADD_LEARNER, PROMOTE, REMOVE, UPDATE, PUBLISH = 1, 2, 3, 4, 5, 6, 7
 
 
 def member_id(urls: Iterable[str], token: str) -> MemberId:
@@ -21,13 +37,33 @@ def cluster_id(member_ids: Iterable[int]) -> ClusterId:
     return ClusterId(_first_bytes(b"".join(member.to_bytes(8, "big") for member in sorted(member_ids))))
 
 
-def bootstrap_members(initial_cluster: Sequence[tuple[str, str]], token: str) -> list[tuple[MemberId, str, list[str]]]:
-    """(id, name, sorted peer URLs) of each member of ``--initial-cluster``, ascending by id: every member derives the
-    same list. A name that stands several times has several URLs."""
+def bootstrap_members(initial_cluster: Sequence[tuple[str, str]], token: str) -> list[BootstrapMember]:
+    """Each member of ``--initial-cluster``, ascending by id: every member derives the same list. A name that stands
+    several times has several URLs."""
     urls: dict[str, list[str]] = {}
     for name, url in initial_cluster:
         urls.setdefault(name, []).append(url)
     return sorted((member_id(own, token), name, sorted(own)) for name, own in urls.items())
+
+
+def bootstrap_blocks(members: Sequence[BootstrapMember]) -> list[Block]:
+    """The first entries of the log, at indexes 1..len(members). They carry no request id: nobody waits for them."""
+    return [
+        Block(
+            index,
+            index,
+            BOOTSTRAP_TERM,
+            encode_entries([Entry(0, 0, MemberChange(ChangeKind.BOOTSTRAP, member, name, urls))]),
+            BlockKind.MEMBERSHIP,
+        )
+        for index, (member, name, urls) in enumerate(members, 1)
+    ]
+
+
+def publish(member: int, name: str, client_urls: Sequence[str]) -> bytes:
+    """The encoded entry by which a started member makes its name and client URLs known, as etcd does at each start."""
+    change = MemberChange(ChangeKind.PUBLISH, member, name, [], list(client_urls))
+    return encode_entries([Entry(0, 0, change)])
 
 
 def _first_bytes(data: bytes) -> int:

@@ -124,6 +124,13 @@ class Core:
                 self._withheld_term = 0
         return self._withheld_term != 0
 
+    @property
+    def settled(self) -> bool:
+        """Whether the disk has everything, the commit index included."""
+        log = self.log
+        done = log.offered == log.last_index and log.stable >= log.offered and not self._records
+        return done and self._hard == HardState(self.term, self.vote, log.committed)
+
     # -- inputs ------------------------------------------------------------------------------------------------------
     def tick(self) -> None:
         """One unit of time has passed."""
