@@ -38,7 +38,7 @@ def processors(affinity: dict[str, tuple[int, ...]], role: str, number: int) -> 
 
 def _auto(api_processes: int, allowed: Sequence[int]) -> dict[str, tuple[int, ...]]:
     spread = _SPREAD[min(len(allowed), 4)]
-    chosen = {role: (allowed[slot],) for role, slot in spread.items()}
+    chosen: dict[str, tuple[int, ...]] = {role: (allowed[slot],) for role, slot in spread.items()}
     # Further api processes take what is left over; where nothing is, all but apply's, which is the busiest.
     free = list(allowed[4:]) or [one for one in allowed if (one,) != chosen["apply"]] or list(allowed)
     for number in range(1, api_processes):

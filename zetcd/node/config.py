@@ -246,12 +246,12 @@ class _Checker:
         outputs = cast("tuple[str, ...]", self._value("log-outputs"))
         if len(outputs) > 1:
             raise self._wrong("log-outputs", f"this release writes its log to one place; give {outputs[0]} alone")
-        special = ("default", "stderr", "stdout")
+        special = {"default": "stderr", "stderr": "stderr", "stdout": "stdout"}
         return {
             "log_level": self._text("log-level"),
             "log_format": self._text("log-format"),
             # The processes of a member work in its directory; a relative name is meant from here.
-            "log_outputs": tuple(one if one in special else str(Path(one).resolve()) for one in outputs),
+            "log_outputs": tuple(special[one] if one in special else str(Path(one).resolve()) for one in outputs),
         }
 
     def _processes(self) -> dict[str, Any]:

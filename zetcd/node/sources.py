@@ -144,7 +144,7 @@ _SECURITY = {
 
 
 def _read_file(path: str, sources: Sources) -> None:
-    import yaml  # 20 ms that only a configuration file is worth
+    import yaml  # noqa: PLC0415 - 20 ms that only a configuration file is worth
 
     try:
         tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))

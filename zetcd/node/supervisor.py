@@ -29,7 +29,7 @@ from zetcd.node.children import Child, Command, NoticeSocket, child_environment
 from zetcd.node.restarts import Restarts
 from zetcd.wire.routes import FATE_GROUP
 
-STOP_ORDER = (
+STOP_ORDER: tuple[tuple[str, int], ...] = (
     ("api", limits.STOP_API_MS),
     ("lease", limits.STOP_LEASE_MS),
     ("raft", limits.STOP_RAFT_MS),
