@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from zetcd.base import errors as etcd
 from zetcd.client.reactor import Engine
+from zetcd.session.errors import CLIENT_CLOSED, Error
 from zetcd.session.options import Options
 
 T = TypeVar("T")
@@ -26,7 +28,7 @@ class Background:
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._closed:
-                raise RuntimeError("the client is closed")
+                raise Error(etcd.CANCELED, CLIENT_CLOSED)
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._main, name="zetcd-client", daemon=True)
@@ -40,7 +42,12 @@ class Background:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do work in the loop, and wait for it; an interrupt here cancels it there."""
-        future = asyncio.run_coroutine_threadsafe(work, self._running())
+        try:
+            loop = self._running()
+        except Error:
+            work.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return future.result()
         except BaseException:  # also an interrupt: the work ends with whoever wanted it

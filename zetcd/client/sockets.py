@@ -28,16 +28,20 @@ _WHY: Final = {
 HEARTBEAT_MS: Final = 5_000  # TCP that went silent without closing
 HEARTBEAT_TIMEOUT_MS: Final = 15_000
 
+RECV_PATIENCE_MS: Final = 20  # of a receive that may block
+
 NOBLOCK: Final = int(zmq.NOBLOCK)  # plain integers: flag enums cost a microsecond a use
 _EVENTS: Final = int(zmq.EVENTS)
 _POLLIN: Final = int(zmq.POLLIN)
+_RCVMORE: Final = int(zmq.RCVMORE)
+_MORE_FOLLOWS: Final = int(zmq.SNDMORE | zmq.NOBLOCK)
 Again = zmq.Again
 
 
 class Connection:
     """One DEALER. Implements `zetcd.session.lane.Port`."""
 
-    __slots__ = ("_send", "_socket", "fd", "monitor", "monitor_fd", "recv")
+    __slots__ = ("_more", "_recv", "_send", "_socket", "fd", "monitor", "monitor_fd")
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> None:
         """Begin to connect. Raises zmq.ZMQError for an address that cannot be."""
@@ -48,6 +52,7 @@ class Connection:
             (zmq.SNDHWM, 0),  # bounded by the session's windows
             (zmq.RCVHWM, 0),  # bounded by the same windows; watch streams by their queues
             (zmq.RECONNECT_IVL, -1),
+            (zmq.RCVTIMEO, RECV_PATIENCE_MS),
             (zmq.HEARTBEAT_IVL, HEARTBEAT_MS),
             (zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS),
         ):
@@ -60,16 +65,27 @@ class Connection:
             raise
         self.fd: int = self._socket.FD
         self.monitor_fd: int = self.monitor.FD
-        self.recv = self._socket.recv_multipart
-        self._send = self._socket.send_multipart
+        self._recv = self._socket.recv
+        self._send = self._socket.send
+        self._more = self._socket.getsockopt
 
     def send(self, frames: list[bytes]) -> bool:
         """False without a connection."""
+        frame_id, body = frames
         try:
-            self._send(frames, NOBLOCK)
+            self._send(frame_id, _MORE_FOLLOWS)
+            self._send(body, NOBLOCK)
         except Again:
             return False
         return True
+
+    def recv(self, flags: int) -> list[bytes]:
+        """One message. Raises Again where there is none (NOBLOCK), or none within RECV_PATIENCE_MS (0)."""
+        recv = self._recv
+        frames = [recv(flags)]
+        while self._more(_RCVMORE):
+            frames.append(recv(NOBLOCK))
+        return frames
 
     def readable(self) -> bool:
         """Whether a message waits; asks the socket, so it also settles what a send may have swallowed."""

@@ -15,7 +15,7 @@ from typing import Self
 from zetcd.base import errors as etcd
 from zetcd.client.background import Background
 from zetcd.client.reactor import Engine
-from zetcd.session.errors import DEADLINE, Error
+from zetcd.session.errors import CLIENT_CLOSED, DEADLINE, Error
 from zetcd.session.options import WATCH_QUEUE_EVENTS_MAX
 from zetcd.session.watch import Watch
 from zetcd.wire.client import EventMap, WatchCreateRequest, WatchReply
@@ -55,7 +55,7 @@ class _Handle:
 
     def _over(self, error: Error | None) -> None:
         if not self._created.done():
-            self._created.set_exception(error or Error(etcd.CANCELED, "zetcd: the client is closed"))
+            self._created.set_exception(error or Error(etcd.CANCELED, CLIENT_CLOSED))
         self._on_over(error)
 
     def pause(self) -> None:
@@ -242,7 +242,7 @@ class Watcher:
 
     def close(self) -> None:
         """Cancel it; what was delivered can still be taken, then iteration ends."""
-        with contextlib.suppress(RuntimeError):  # the client is closed, and its watches with it
+        with contextlib.suppress(Error):  # the client is closed, and its watches with it
             self._background.tell(self._handle.close)
 
     def __enter__(self) -> Self:

@@ -42,6 +42,7 @@ class Error(Exception):
         return f"{self.message} ({self.detail})" if self.detail else self.message
 
 
+CLIENT_CLOSED = "zetcd: the client is closed"
 DEADLINE = "context deadline exceeded"  # etcd's client says it so
 
 _UNDECIDED = frozenset({etcd.UNAVAILABLE, etcd.DEADLINE_EXCEEDED, etcd.UNKNOWN, etcd.INTERNAL, etcd.CANCELED})

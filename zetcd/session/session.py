@@ -22,7 +22,7 @@ import msgspec
 from zetcd.base import errors as etcd
 from zetcd.session import options as bounds
 from zetcd.session.call import ALONE, READ, WRITE, Call, Kind, decode_error, decode_raw_responses
-from zetcd.session.errors import DEADLINE, Error, leaves_unknown, refused_for_sure, worth_repeating
+from zetcd.session.errors import CLIENT_CLOSED, DEADLINE, Error, leaves_unknown, refused_for_sure, worth_repeating
 from zetcd.session.lane import CLOSED, DIALING, PROBE_ID, RETIRED, UP, Batch, Endpoints, Lane, Port, encode
 from zetcd.session.options import Options
 from zetcd.wire import client as wire
@@ -337,7 +337,7 @@ class Session:
         for call in [*waiting, *sent]:
             if not call.waiter.done():
                 unknown = call in sent and not call.policy.repeatable
-                call.waiter.set_exception(Error(etcd.CANCELED, "zetcd: the client is closed", outcome_unknown=unknown))
+                call.waiter.set_exception(Error(etcd.CANCELED, CLIENT_CLOSED, outcome_unknown=unknown))
         for queue in self._queues:
             queue.clear()
         self._later.clear()

@@ -29,6 +29,7 @@ class Stub:
         self.mangle: Callable[[Frames], list[Frames]] = lambda frames: [frames]  # drop, double or damage replies
         self.delay: Callable[[dict[str, Any]], float] = lambda _: 0.0
         self.hung = threading.Event()
+        self._arrived = threading.Condition()
         self._delayed: list[tuple[float, Frames]] = []
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
@@ -55,6 +56,11 @@ class Stub:
             self._thread.join(10)
             self._orders.close(0)
             self._context.destroy(0)
+
+    def await_frame(self, op: str) -> None:
+        """Returns once a frame with op has come."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: any(frame["op"] == op for frame in self.frames), 10), op
 
     def restart(self) -> "Stub":
         """Dies, and is back on the same port with the same store."""
@@ -92,7 +98,9 @@ class Stub:
     def _on_message(self, frames: Frames) -> None:
         *envelope, body = frames
         request = msgpack.unpackb(body)
-        self.frames.append(request)
+        with self._arrived:
+            self.frames.append(request)
+            self._arrived.notify_all()
         if self.swallow(request):
             return
         if request["op"] == "batch":
