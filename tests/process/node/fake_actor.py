@@ -1,8 +1,8 @@
 """A process that behaves as an actor does towards its supervisor, and misbehaves on request.
 
 argv: ROLE NUMBER DIRECTORY. It appends ``role pid word`` lines to DIRECTORY/events (``start``, ``ready``, ``stop``).
-DIRECTORY/<role> may hold how to behave, read at each start: ``refuse`` and ``crash`` (before it is ready), ``mute`` (ready, but never
-pings again), ``stubborn`` (does not hear SIGTERM).
+DIRECTORY/<role> may hold how to behave, read at each start: ``refuse`` and ``crash`` (before it is ready), ``mute``
+(ready, but never pings again), ``stubborn`` (does not hear SIGTERM).
 """
 
 import os

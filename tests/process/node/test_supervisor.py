@@ -1,5 +1,6 @@
 """The supervisor over real processes that behave, crash, hang, refuse and do not listen."""
 
+import contextlib
 import os
 import select
 import signal
@@ -124,7 +125,8 @@ def test_api_and_lease_restart_alone(run: Run, victim: str) -> None:
 def test_all_at_once(run: Run) -> None:
     run.start()
     for pid in run.pids().values():
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the supervisor is quick: the fate group goes together
+            os.kill(pid, signal.SIGKILL)
     run.wait("ready", 2 * len(ALL))
     assert len(run.events("start")) == 2 * len(ALL)
     assert run.stop() == 0
