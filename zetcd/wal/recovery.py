@@ -32,6 +32,7 @@ from zetcd.wire.local import HardState
 
 EMPTY = Mark(0, 0)
 INITIAL = HardState()
+INDEX_MAX = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,13 @@ class Replay:
         elif record.type is RecordType.HARD_STATE:
             self.hard_state = frame.decode_hard_state(record.body)
         elif record.type is RecordType.MARK:
-            self._on_mark(frame.decode_mark(record.body))
+            mark = frame.decode_mark(record.body)
+            if mark.index > INDEX_MAX:
+                raise Fatal(f"{path}: damaged at offset {record.offset}: index {mark.index}")
+            self._on_mark(mark)
 
     def _on_block(self, block: Block, path: str, offset: int) -> None:
-        if not 0 < block.first <= min(block.last, self.last_index + 1):
+        if not 0 < block.first <= min(block.last, self.last_index + 1) or block.last > INDEX_MAX:
             raise Fatal(
                 f"{path}: damaged at offset {offset}: entries {block.first}-{block.last} behind entry {self.last_index}"
             )
