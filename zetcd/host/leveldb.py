@@ -7,7 +7,7 @@ and writing are Fatal with the path in them.
 
 import os
 from collections.abc import Callable
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,12 @@ class LevelTable:
         self._iterator: Callable[..., Any] = db.iterator
         self.get: Get = db.get
 
-    def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False) -> "LevelScan":
+    def scan(
+        self, start: bytes, stop: bytes | None, *, reverse: bool = False, keys_only: bool = False
+    ) -> "LevelScan | LevelKeyScan":
         """See `EngineTable`."""
+        if keys_only:
+            return LevelKeyScan(self._iterator(start=start, stop=stop, reverse=reverse, include_value=False))
         return LevelScan(self._iterator(start=start, stop=stop, reverse=reverse))
 
 
@@ -93,6 +97,27 @@ class LevelScan:
     def take(self, count: int) -> list[Pair]:
         """See `EngineScan`."""
         return list(islice(self._iterator, count))
+
+    def seek(self, key: bytes) -> None:
+        """See `EngineScan`."""
+        self._iterator.seek(key)
+
+    def close(self) -> None:
+        """See `EngineScan`."""
+        self._iterator.close()
+
+
+class LevelKeyScan:
+    """See `EngineScan`: values are left empty."""
+
+    __slots__ = ("_iterator",)
+
+    def __init__(self, iterator: Any) -> None:
+        self._iterator = iterator
+
+    def take(self, count: int) -> list[Pair]:
+        """See `EngineScan`."""
+        return list(zip(islice(self._iterator, count), repeat(b"")))
 
     def seek(self, key: bytes) -> None:
         """See `EngineScan`."""

@@ -1,109 +1,137 @@
-"""Cached counts of key ranges, kept right through every create and delete.
+"""Counts of key ranges, learnt from scans and kept right through every create and delete.
 
-etcd's `count` ignores `limit`, so a page of 500 keys would cost a scan of the whole range. Counting once and adjusting
-is cheap: the bounds of all cached ranges cut the key space into segments, a create or delete adds to the one segment it
-falls into (a bisection), and a range sums the segments it covers when it is asked for.
+etcd's `count` ignores `limit`, so without help every page of 500 keys would cost a scan of the whole range. Here bounds
+cut the key space into segments; a segment's count is known once a scan has passed over it, a create or delete adjusts
+the one segment it falls into (a bisection), and the count of a range is the sum of its segments plus a scan of what no
+segment covers. Nothing is ever counted ahead of need, and forgetting a bound costs no more than a scan.
+
+A count that takes several turns reads the present, not its own view. A `Watch` collects what changes meanwhile in the
+part it has not reached, so the sum less that is the count as of the watch's beginning.
 """
 
 from bisect import bisect_left, bisect_right
-from itertools import accumulate
 
-Bounds = tuple[bytes, bytes | None]
+LEARN_MIN = 64
+"""Ranges with fewer keys are not worth a bound: scanning them again is cheap."""
+
+
+class Watch:
+    """Net creations in [start, stop); its owner moves start on as it counts."""
+
+    __slots__ = ("delta", "start", "stop")
+
+    def __init__(self, start: bytes, stop: bytes | None) -> None:
+        self.start = start
+        self.stop = stop
+        self.delta = 0
 
 
 class Counts:
-    """Number of keys in [start, stop) for a bounded number of ranges; the least recently used half goes when full."""
+    """Segment i holds the keys below bounds[i] and not below bounds[i - 1]; counts[i] of them, None where unknown."""
 
-    __slots__ = ("_base", "_bounds", "_capacity", "_deltas", "_dirty", "_open")
+    __slots__ = ("_bounds", "_capacity", "_counts", "_watches")
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._base: dict[Bounds, int] = {}
-        self._open: dict[Bounds, None] = {}  # being counted: base holds only what changed since
         self._bounds: list[bytes] = []
-        self._deltas = [0]  # segment i lies below bounds[i] and not below bounds[i - 1]
-        self._dirty = False
+        self._counts: list[int | None] = [None]
+        self._watches: list[Watch] = []
 
     def adjust(self, key: bytes, delta: int) -> None:
         """Key came to be (+1) or ceased (-1)."""
-        bounds = self._bounds
-        if bounds:
-            self._deltas[bisect_right(bounds, key)] += delta
-            self._dirty = True
+        at = bisect_right(self._bounds, key)
+        count = self._counts[at]
+        if count is not None:
+            self._counts[at] = count + delta
+        for watch in self._watches:
+            if watch.start <= key and (watch.stop is None or key < watch.stop):
+                watch.delta += delta
 
-    def get(self, start: bytes, stop: bytes | None) -> int | None:
-        """Keys in the range now; None where that is not known."""
-        at = start, stop
-        base = self._base.get(at)
-        if base is None or at in self._open:
-            return None
-        del self._base[at]  # put back at the young end
-        self._base[at] = base
-        if self._dirty:
-            low, high = self._segments(start, stop)
-            base += sum(self._deltas[low:high])
-        return base
+    def watch(self, start: bytes, stop: bytes | None) -> Watch:
+        """Collect changes in the range from now on, until `unwatch`."""
+        watch = Watch(start, stop)
+        self._watches.append(watch)
+        return watch
 
-    def put(self, start: bytes, stop: bytes | None, count: int) -> None:
-        """Remember that the range holds count keys now."""
-        if (start, stop) not in self._base:
-            self._add(start, stop, count)
+    def unwatch(self, watch: Watch) -> None:
+        """Stop collecting; may be called twice."""
+        if watch in self._watches:
+            self._watches.remove(watch)
 
-    def open(self, start: bytes, stop: bytes | None) -> bool:
-        """A count of the range as it is now begins. True: the caller owns it and ends it with `close` or `abandon`;
-        false: somebody else is already counting."""
-        if (start, stop) in self._base:
-            return False
-        self._add(start, stop, 0)
-        self._open[start, stop] = None
-        return True
+    def skip(self, start: bytes, stop: bytes | None) -> tuple[int, bytes | None]:
+        """Count what is known from start on: (so many keys, where the unknown begins); None there: stop is reached."""
+        bounds, counts = self._bounds, self._counts
+        first = at = self._segment_from(start)
+        if at is None or first is None:
+            return 0, start
+        last = len(bounds) if stop is None else bisect_right(bounds, stop)  # segments below it end at or below stop
+        total = 0
+        while at < last and (count := counts[at]) is not None:
+            total += count
+            at += 1
+        if stop is None and at == len(bounds) and (count := counts[at]) is not None:
+            return total + count, None
+        if at == first:
+            return 0, start
+        end = bounds[at - 1]
+        return total, None if end == stop else end
 
-    def close(self, start: bytes, stop: bytes | None, count: int) -> None:
-        """The count that `open` began came out at count, as of then."""
-        at = start, stop
-        if at in self._open:
-            del self._open[at]
-            self._base[at] += count
+    def bound_after(self, start: bytes) -> bytes | None:
+        """The next bound above start: a scan that learns stops there."""
+        at = bisect_right(self._bounds, start)
+        return self._bounds[at] if at < len(self._bounds) else None
 
-    def abandon(self, start: bytes, stop: bytes | None) -> None:
-        """The count that `open` began will not end."""
-        if (start, stop) in self._open:
-            del self._open[start, stop]
-            del self._base[start, stop]
+    def learn(self, start: bytes, stop: bytes | None, count: int) -> None:
+        """[start, stop) holds count keys now."""
+        if count < LEARN_MIN:
+            return
+        bounds, counts = self._bounds, self._counts
+        first = self._segment_from(start)
+        last = len(bounds) if stop is None else bisect_left(bounds, stop)  # the segment in which the range ends
+        ends_at_bound = stop is None or (last < len(bounds) and bounds[last] == stop)
+        if first is not None:
+            known = counts[first : last + 1]
+            rest = None if None in known else sum([item for item in known if item is not None]) - count
+            self._replace(first, last, [] if ends_at_bound or stop is None else [stop], [count], rest)
+        else:
+            first = bisect_right(bounds, start)
+            whole = counts[first]
+            if first != last or (whole is not None and not ends_at_bound):
+                return  # it would cost more knowledge than it brings
+            before = None if whole is None else whole - count
+            cuts = [start] if ends_at_bound or stop is None else [start, stop]
+            self._replace(first, last, cuts, [before, count], None)
+        if len(bounds) > self._capacity:
+            self._forget()
 
-    def _add(self, start: bytes, stop: bytes | None, base: int) -> None:
-        self._settle()
-        if len(self._base) >= self._capacity:
-            self._evict()
-        self._base[start, stop] = base
-        self._cut(start)
-        if stop is not None:
-            self._cut(stop)
+    def _segment_from(self, start: bytes) -> int | None:
+        """The segment that begins at start; None where start lies within one."""
+        if start <= b"\x00":
+            return 0
+        at = bisect_left(self._bounds, start)
+        return at + 1 if at < len(self._bounds) and self._bounds[at] == start else None
 
-    def _cut(self, bound: bytes) -> None:
-        at = bisect_left(self._bounds, bound)
-        if at == len(self._bounds) or self._bounds[at] != bound:
-            self._bounds.insert(at, bound)
-            self._deltas.append(0)  # all are 0: the changes have been settled
+    def _replace(self, first: int, last: int, bounds: list[bytes], counts: list[int | None], rest: int | None) -> None:
+        """Segments first to last become the ones that bounds cut; rest is the count behind the last of bounds."""
+        if len(counts) == len(bounds):
+            counts = [*counts, rest]
+        self._bounds[first:last] = bounds
+        self._counts[first : last + 1] = counts
 
-    def _segments(self, start: bytes, stop: bytes | None) -> tuple[int, int]:
-        bounds = self._bounds
-        return bisect_right(bounds, start), 1 + (len(bounds) if stop is None else bisect_left(bounds, stop))
-
-    def _settle(self) -> None:
-        """Move all changes from the segments to the ranges, so that the segments may be cut anew."""
-        if self._dirty:
-            sums = [0, *accumulate(self._deltas)]
-            for at in self._base:
-                low, high = self._segments(*at)
-                self._base[at] += sums[high] - sums[low]
-            self._deltas = [0] * len(self._deltas)
-            self._dirty = False
-
-    def _evict(self) -> None:
-        for at in list(self._base)[: max(1, self._capacity // 2)]:
-            del self._base[at]
-            self._open.pop(at, None)
-        bounds = {start for start, _ in self._base} | {stop for _, stop in self._base if stop is not None}
-        self._bounds = sorted(bounds)
-        self._deltas = [0] * (len(self._bounds) + 1)
+    def _forget(self) -> None:
+        """Drop every other bound between two known or two unknown segments; all of them if that is not enough."""
+        bounds: list[bytes] = []
+        counts = [self._counts[0]]
+        merged = False
+        for bound, count in zip(self._bounds, self._counts[1:], strict=True):
+            before = counts[-1]
+            if not merged and (before is None) == (count is None):
+                counts[-1] = None if before is None or count is None else before + count
+                merged = True
+            else:
+                bounds.append(bound)
+                counts.append(count)
+                merged = False
+        if 4 * len(bounds) > 3 * self._capacity:
+            bounds, counts = [], [None]
+        self._bounds, self._counts = bounds, counts

@@ -44,6 +44,10 @@ class Slice:
         """Rows to read next; 0 when the slice is used up."""
         return max(0, min(self._next, self._rows)) if self._bytes > 0 else 0
 
+    def ask_keys(self) -> int:
+        """The same where no values are read, so that their size is no reason for caution."""
+        return max(0, self._rows) if self._bytes > 0 else 0
+
     def spend(self, rows: int, size: int) -> None:
         """So many rows were read, so many bytes they had."""
         self._rows -= rows or 1

@@ -34,8 +34,9 @@ class EngineTable(Protocol):
 
     get: Get
 
-    def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False) -> EngineScan:
-        """Pairs in [start, stop), descending in reverse; stop None is the end of the table."""
+    def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False, keys_only: bool = False) -> EngineScan:
+        """Pairs in [start, stop), descending in reverse; stop None is the end of the table. keys_only: the values do
+        not matter and may be left empty."""
 
 
 class Batch(Protocol):
@@ -128,11 +129,11 @@ class MemoryTable:
     def _get(self, key: bytes) -> bytes | None:
         return self._engine.pairs.get(self._prefix + key)
 
-    def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False) -> "MemoryScan":
+    def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False, keys_only: bool = False) -> "MemoryScan":
         """See `EngineTable`."""
         prefix = self._prefix
         end = bytes([prefix[0] + 1]) if stop is None else prefix + stop
-        pairs = [(key[1:], value) for key, value in self._engine.between(prefix + start, end)]
+        pairs = [(key[1:], b"" if keys_only else value) for key, value in self._engine.between(prefix + start, end)]
         return MemoryScan(pairs, start, reverse=reverse)
 
 

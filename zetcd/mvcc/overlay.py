@@ -56,9 +56,9 @@ class Table:
         self.rows[key] = None
         self.bytes += len(key) + ROW_OVERHEAD_BYTES
 
-    def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False) -> Scan:
-        """Open a scan of [start, stop); stop None is the end of the table."""
-        engine = self._engine.scan(start, stop, reverse=reverse)
+    def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False, keys_only: bool = False) -> Scan:
+        """Open a scan of [start, stop); stop None is the end of the table. keys_only: values may be empty."""
+        engine = self._engine.scan(start, stop, reverse=reverse, keys_only=keys_only)
         return Scan(engine, [self.frozen, self.active], start, stop, reverse=reverse)
 
     def all(self, start: bytes = b"", stop: bytes | None = None) -> Iterator[Pair]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from zetcd.base import limits
 from zetcd.base.errors import COMPACTED, FUTURE_REVISION, INVALID_SORT_OPTION, RANGE_TOO_LARGE, Error
+from zetcd.mvcc.counting import Counting
 from zetcd.mvcc.cursor import Cursor, Slice
 from zetcd.mvcc.engine import Pair
 from zetcd.mvcc.keys import CREATE_FIELD, HEADER_BYTES, MOD_FIELD, VERSION_FIELD, interval, unpack_header
@@ -52,10 +53,9 @@ def open_range(store: Store, query: Range) -> "Result | RangeCursor":
         row = store.current.get(query.key) if latest else store.get_at(query.key, query.revision)
         return _single(store, query, row)
     if query.count_only and latest:
-        start, stop = interval(query.key, query.range_end)
-        count = store.counts.get(start, stop)
-        if count is not None:
-            return RangeDone(store.shown_revision, [], False, count)
+        count, rest = store.counts.skip(*interval(query.key, query.range_end))
+        if rest is None:
+            return RangeDone(store.shown_revision, [], more=False, count=count)
     return RangeCursor(store, query, latest=latest)
 
 
@@ -86,69 +86,90 @@ def passes(query: Range, row: bytes) -> bool:
 
 
 class RangeCursor(Cursor):
-    """A range read. Collects what may be answered, then counts the rest of the range where nobody knows its count."""
+    """A range read: collects the rows that may be answered, then counts the rest of the range."""
 
     __slots__ = (
-        "_bytes", "_count", "_counting", "_limit", "_query", "_reverse", "_rows", "_scan", "_sorted", "_start", "_stop",
-        "_store", "_wanted", "_wants_rows", "revision",
+        "_bytes", "_count", "_counting", "_limit", "_past", "_query", "_reverse", "_rows", "_scan", "_sorted", "_start",
+        "_stop", "_store", "_wanted", "revision",
     )  # fmt: skip
 
     def __init__(self, store: Store, query: Range, *, latest: bool) -> None:
         self._store = store
         self._query = query
+        self._past = 0 if latest else query.revision
         self.revision = store.shown_revision
         self._start, self._stop = interval(query.key, query.range_end)
         by_key = query.sort_target == SortTarget.KEY
-        plain = by_key and not is_filtered(query)
         descending = query.sort_order == SortOrder.DESCEND
-        self._sorted = not by_key
         # A backward scan serves "the last keys"; the former table is only read forward.
         self._reverse = descending and by_key and latest
-        self._sorted |= descending and not self._reverse
+        self._sorted = not by_key or (descending and not self._reverse)
         self._limit = max(query.limit, 0)
         # One more than the limit tells whether there is more; sorts and filters want everything.
-        self._wanted = self._limit + 1 if self._limit and (plain and not self._sorted) else 0
-        self._wants_rows = not query.count_only
+        plain = not self._sorted and not is_filtered(query)
+        self._wanted = self._limit + 1 if self._limit and plain else 0
         self._rows: list[Pair] = []
         self._bytes = 0
         self._count = 0
-        self._counting = False  # this cursor owns the count of the range
+        self._counting: Counting | None = None
         self._scan: Scan | Past
         if latest:
             self._scan = store.current.scan(self._start, self._stop, reverse=self._reverse)
         else:
             self._scan = Past(store.overlay, self._start, self._stop, query.revision, query.revision)
+        if query.count_only:
+            self._count_from(self._start)
 
     def step(self) -> Result | None:
         """See `Cursor`."""
         budget = Slice()
-        while not self._scan.done:
+        if self._counting is None and not self._read_rows(budget):
+            return None
+        if self._bytes > limits.READ_RESULT_BYTES_MAX:
+            self.close()
+            return Failed(RANGE_TOO_LARGE.code, RANGE_TOO_LARGE.message, self.revision)
+        if self._counting is not None:
+            rest = self._counting.step(budget)
+            if rest is None:
+                return None
+            self._count += rest
+        return self._answer()
+
+    def _read_rows(self, budget: Slice) -> bool:
+        """Go on with the scan; true when it has ended or handed over to a count."""
+        scan = self._scan
+        while not scan.done and self._bytes <= limits.READ_RESULT_BYTES_MAX:
             ask = budget.ask()
             if not ask:
-                return None
-            if self._wants_rows and self._wanted:
-                ask = min(ask, max(self._wanted - len(self._rows), 1))
-            pairs = self._read(ask)
+                return False
+            full = self._is_full()
+            if self._wanted and not full:
+                ask = min(ask, self._wanted - len(self._rows))
+            pairs = scan.take(ask) if isinstance(scan, Scan) else [(key, row) for key, row, _ in scan.take(ask)]
             size = sum([len(row) for _, row in pairs])
             budget.spend(len(pairs), size)
             self._count += len(pairs)
-            if self._wants_rows:
-                self._collect(pairs, size)
-                if self._bytes > limits.READ_RESULT_BYTES_MAX:
-                    self.close()
-                    return Failed(RANGE_TOO_LARGE.code, RANGE_TOO_LARGE.message, self.revision)
-                if self._wanted and len(self._rows) >= self._wanted:
-                    self._wants_rows = False
-                    count = self._store.counts.get(self._start, self._stop) if self._is_current() else None
-                    if count is not None:
-                        self._count = count
-                        break
-        return self._answer()
+            if full:
+                continue  # what the limit cuts is still counted
+            self._collect(pairs, size)
+            if self._is_full() and not scan.done:
+                self._count_from(self._start if self._reverse else pairs[-1][0] + b"\x00")
+                if self._counting is not None:
+                    self._count = 0 if self._reverse else self._count
+                    return True
+        return True
 
-    def _read(self, ask: int) -> list[Pair]:
-        if isinstance(self._scan, Scan):
-            return self._scan.take(ask)
-        return [(key, row) for key, row, _ in self._scan.take(ask)]
+    def _is_full(self) -> bool:
+        return self._query.count_only or bool(self._wanted and len(self._rows) >= self._wanted)
+
+    def _count_from(self, start: bytes) -> None:
+        """Count what lies from start on with what is known of the present, if the view still is the present."""
+        store = self._store
+        if self.revision == store.shown_revision and Counting.reaches(store, self._past):
+            if start != self._start and not self._past:
+                store.counts.learn(self._start, start, self._count)  # so that the next page starts at a bound
+            self._counting = Counting(store, start, self._stop, self._past)
+            self._scan.close()
 
     def _collect(self, pairs: list[Pair], size: int) -> None:
         query = self._query
@@ -159,11 +180,8 @@ class RangeCursor(Cursor):
             size = HEADER_BYTES * len(pairs)
         self._rows = self._rows + pairs if self._rows else pairs
         self._bytes += size
-        self._trim()
-
-    def _trim(self) -> None:
-        """Of a sort with a limit only the best rows so far are kept."""
         if self._sorted and self._limit and len(self._rows) > 2 * (self._limit + limits.READ_SLICE_KEYS):
+            # Of a sort with a limit only the best rows so far are kept.
             self._sort()
             self._rows = self._rows[: self._limit + 1]
             self._bytes = sum([len(row) for _, row in self._rows])
@@ -172,39 +190,28 @@ class RangeCursor(Cursor):
         descending = self._query.sort_order == SortOrder.DESCEND
         self._rows.sort(key=_SORT_KEYS[self._query.sort_target], reverse=descending)
 
-    def _is_current(self) -> bool:
-        """Whether the view is still that of the store, so that counts of now are counts of the view."""
-        return isinstance(self._scan, Scan) and self.revision == self._store.shown_revision
-
     def _answer(self) -> RangeDone:
-        query, limit, counts = self._query, self._limit, self._store.counts
+        query, limit = self._query, self._limit
         if self._sorted:
             self._sort()
-        rows, count = self._rows, self._count
+        rows = self._rows
         more = bool(limit) and len(rows) > limit
         if more:
             rows = rows[:limit]
-        if self._counting:
-            counts.close(self._start, self._stop, count)
-            self._counting = False
-        if count > limits.READ_SLICE_KEYS and (limit or query.count_only) and self._is_current():
-            counts.put(self._start, self._stop, count)
-            if more and self._wanted and not self._reverse:
-                counts.put(rows[-1][0] + b"\x00", self._stop, count - limit)  # the next page asks for that
         if query.keys_only and query.sort_target == SortTarget.VALUE:
             rows = [(key, row[:HEADER_BYTES]) for key, row in rows]
         self.close()
-        return RangeDone(self.revision, rows, more, count)
+        return RangeDone(self.revision, rows, more, self._count)
 
     def pin(self) -> None:
-        """See `Cursor`. What takes several turns to count is worth remembering: changes from now on are kept."""
-        if (self._limit or self._query.count_only) and self._is_current():
-            self._counting = self._store.counts.open(self._start, self._stop)
-        self._scan.pin()
+        """See `Cursor`."""
+        if self._counting is not None:
+            self._counting.pin()
+        else:
+            self._scan.pin()
 
     def close(self) -> None:
         """See `Cursor`."""
         self._scan.close()
-        if self._counting:
-            self._store.counts.abandon(self._start, self._stop)
-            self._counting = False
+        if self._counting is not None:
+            self._counting.close()
