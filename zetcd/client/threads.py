@@ -21,33 +21,35 @@ from collections import deque
 from threading import get_ident
 from typing import Any, TypeVar
 
+import msgspec
 import zmq
 
 from zetcd.base import errors as etcd
-from zetcd.client.sockets import NOBLOCK, Again, Connection, Nowhere
+from zetcd.client.sockets import NOBLOCK, RECV_PATIENCE_MS, Again, Connection, Nowhere
 from zetcd.session.call import Call, Kind, policy_of
 from zetcd.session.errors import CLIENT_CLOSED, Error
-from zetcd.session.lane import CLOSED, UP, Lane, Port
+from zetcd.session.lane import CLOSED, UP, Lane, Port, encode
 from zetcd.session.options import TICK_S, Options
 from zetcd.session.session import Session
 from zetcd.wire import client as wire
 
 T = TypeVar("T")
 
+PATIENCE_MIN_S = 2 * RECV_PATIENCE_MS / 1000  # shorter timeouts do not take the short way
 TICK_MS = int(TICK_S * 1000)
 
 
 class _Wait:
-    """One thread's wait for one call. `gate` is a lock it sleeps on; `poke` wakes it where it polls."""
+    """One thread's wait for one call. `gate` is a lock it sleeps on."""
 
-    __slots__ = ("error", "finished", "gate", "poke", "value")
+    __slots__ = ("error", "finished", "gate", "sent", "value")
 
     def __init__(self) -> None:
         self.finished = False
         self.value: Any = None
         self.error: BaseException | None = None
         self.gate: threading.Lock | None = None
-        self.poke = False
+        self.sent = False  # by the short way
 
     def done(self) -> bool:
         """Whether there is an outcome."""
@@ -59,6 +61,11 @@ class _Wait:
         self.finished = True
         if self.gate is not None:
             self.open()
+
+    def settle(self) -> bool:
+        """The value has been set by the waiting thread itself."""
+        self.finished = True
+        return True
 
     def set_exception(self, exception: BaseException, /) -> None:
         """The failure."""
@@ -101,10 +108,12 @@ class Engine:
 
     def run(self, request: wire.Request, kind: Kind[T], timeout: float | None) -> T:
         """The reply of request. Raises Error."""
-        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
+        patience = self._timeout if timeout is None else timeout
         wait = _Wait()
-        self._inbox.append(Call(request, kind, wait, deadline, policy_of(request)))
-        if self._shared or not self._alone(wait):
+        if self._shared or not self._alone(request, kind, patience, wait):
+            if not wait.sent:
+                deadline = time.monotonic() + patience
+                self._inbox.append(Call(request, kind, wait, deadline, policy_of(request)))
             self._pump()
         if not wait.finished:
             self._waits[wait] = None
@@ -119,28 +128,40 @@ class Engine:
         value: T = wait.value
         return value
 
-    def _alone(self, wait: _Wait) -> bool:
-        """The short way while only one thread uses this client: block in the socket itself, lock in hand. False where
-        it does not lead to the end."""
-        thread = get_ident()
-        if self._thread != thread:
+    def _alone(self, request: wire.Request, kind: Kind[Any], patience: float, wait: _Wait) -> bool:
+        """The short way while only one thread uses this client: send, and block in the socket itself, lock in hand.
+        Whether it led to the end."""
+        if self._thread != get_ident():
             if self._thread:
                 self._shared = True  # for good; the first thread notices within RECV_PATIENCE_MS
-                return False
-            self._thread = thread
+            self._thread = get_ident()
+            return False
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            self._turn(drain=False)
             lane = self._only_lane()
-            if lane is None:
+            if lane is None or self._inbox or patience < PATIENCE_MIN_S:
                 return False
-            recv, on_frames = self._connections[lane].recv, self._session.on_frames
-            while not (wait.finished or self._shared or lane.state == CLOSED):
-                try:
-                    on_frames(lane, recv(0), time.monotonic())
-                except Again:
-                    self._watch_over(time.monotonic())
+            connection = self._connections[lane]
+            frame_id = self._session.fresh_id()
+            if not connection.send([frame_id, encode(request)]):
+                return False
+            try:
+                frames, body = connection.recv_answer(frame_id)
+                if frames is None:
+                    wait.value = kind.decode(body)
+                    return wait.settle()
+            except Again:
+                frames = None
+            except msgspec.MsgspecError:
+                frames = [frame_id, body]
+            # Not the plain answer: from here on it is a call like any other that was sent.
+            wait.sent = True
+            now = time.monotonic()
+            self._session.adopt(lane, frame_id, Call(request, kind, wait, now + patience, policy_of(request)), now)
+            if frames is not None:
+                self._session.on_frames(lane, frames, now)
+            self._linger(lane, connection, wait)
         except BaseException:
             wait.finished = True  # an interrupt: nobody wants the answer
             raise
@@ -148,12 +169,19 @@ class Engine:
             self._lock.release()
         return wait.finished and not self._inbox
 
+    def _linger(self, lane: Lane, connection: Connection, wait: _Wait) -> None:
+        while not (wait.finished or self._shared or lane.state == CLOSED):
+            try:
+                self._session.on_frames(lane, connection.recv(0), time.monotonic())
+            except Again:
+                self._watch_over(time.monotonic())
+
     def _only_lane(self) -> Lane | None:
         """The lane in use, if there is just one."""
         if len(self._connections) != 1:
             return None
         (lane,) = self._connections
-        return lane if lane.state == UP and lane.outstanding else None
+        return lane if lane.state == UP and not lane.inflight and not self._session.waiting else None
 
     def _await(self, wait: _Wait) -> None:
         polling = self._polling
@@ -200,14 +228,14 @@ class Engine:
             if not lock.acquire(blocking=block):
                 return
             try:
-                self._turn(drain=True)
+                self._turn()
             finally:
                 lock.release()
             block = False
             if not self._inbox:
                 return
 
-    def _turn(self, *, drain: bool) -> None:
+    def _turn(self) -> None:
         inbox, session = self._inbox, self._session
         now = time.monotonic()
         while inbox:
@@ -218,11 +246,10 @@ class Engine:
                 session.submit(call)
         if session.waiting:
             session.flush(now)
-        if drain:
-            for lane, connection in tuple(self._connections.items()):
-                self._drain(lane, connection)
-            if session.waiting:
-                session.flush(time.monotonic())
+        for lane, connection in tuple(self._connections.items()):
+            self._drain(lane, connection)
+        if session.waiting:
+            session.flush(time.monotonic())
         if now >= self._tick_at:
             self._tick_at = now + TICK_S
             self._watch_over(now)

@@ -116,12 +116,21 @@ class Session:
             if self._batch_limit < bounds.BATCH_REQUESTS_MAX:
                 self._batch_limit += 1
             kind = first if all([call.kind is first for call in calls]) else None  # noqa: C419 (a list is faster)
-        self._serial += 1
-        frame_id = self._serial.to_bytes(6, "big")
+        frame_id = self.fresh_id()
         if not lane.send([frame_id, body]):
             return -1
         lane.add(frame_id, Batch(calls, kind, queue, now))
         return len(calls)
+
+    def fresh_id(self) -> bytes:
+        """A frame id never used before."""
+        self._serial = serial = self._serial + 1
+        return serial.to_bytes(6, "big")
+
+    def adopt(self, lane: Lane, frame_id: bytes, call: Call, now: float) -> None:
+        """A driver that has sent a call by itself, on an idle lane, hands it over."""
+        lane.add(frame_id, Batch([call], call.kind, call.policy.queue, now))
+        self._earliest = min(self._earliest, call.deadline)
 
     # -- connections -----------------------------------------------------------------------------------------------
     def _open(self, now: float) -> None:
