@@ -7,6 +7,7 @@ Sits between the host's sockets and an actor, pure as both sides of it. The rule
   Welcome of sequence 0, which tells a dialer that its session is gone.
 - A gap in the sequence, a lost connection or a new epoch ends the process where both ends share fate. Otherwise the
   dialer opens a new life of the link (a new routing id, so that nothing stale can reach it) and says Hello again.
+- A process that ends in order says Leave; losing it is then no failure, whoever shares its fate.
 - raft adopts the epoch from wal, apply from raft; an epoch, once adopted, never changes within a process.
 """
 
@@ -16,7 +17,7 @@ from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.tracing import Tracer
 from zetcd.base.errors import Fatal, WireError
 from zetcd.wire import codec, routes
-from zetcd.wire.local import Frame, Hello, Message, Welcome
+from zetcd.wire.local import Frame, Hello, Leave, Message, Welcome
 
 HELLO_EVERY_MS = 20
 """An unanswered Hello is sent again: the owner may not be listening yet."""
@@ -32,6 +33,7 @@ class _Link:
     sent: int = 0
     seen: int = 0
     life: int = 0
+    left: bool = False
     hello_at: int = -HELLO_EVERY_MS
     waiting: Hello | None = None  # owner's side: Hello that waits for our own epoch
 
@@ -132,7 +134,7 @@ class Sessions:
             self._lose(owner, link, f"gap in frames from {owner}: {link.seen} then {frame.sequence}")
             return
         link.seen = frame.sequence
-        self.actor.on_batch(peer, frame.messages)
+        self._deliver(link, peer, frame.messages)
 
     def _on_welcome(self, owner: str, link: _Link, frame: Frame) -> None:
         welcome = frame.messages[0] if frame.messages else None
@@ -179,7 +181,7 @@ class Sessions:
             self._send_welcome(routing_id)
             return
         link.seen = frame.sequence
-        self.actor.on_batch(link.peer, frame.messages)
+        self._deliver(link, link.peer, frame.messages)
 
     def _on_hello(self, routing_id: bytes, hello: Hello) -> None:
         link = self._accepted.get(routing_id)
@@ -208,6 +210,13 @@ class Sessions:
         self._by_peer[link.peer] = (self.actor.role, link)
         self.actor.on_peer(link.peer)
 
+    def _deliver(self, link: _Link, peer: Peer, messages: list[Message]) -> None:
+        if messages and type(messages[-1]) is Leave:
+            link.left = True
+            messages.pop()
+        if messages:
+            self.actor.on_batch(peer, messages)
+
     # -- losing a link ---------------------------------------------------------------------------------------------
     def on_disconnect(self, owner: str) -> None:
         """The connection of a dialed link broke: the owner died, or will never hear what was on the way."""
@@ -222,7 +231,7 @@ class Sessions:
             self._forget(link, "peer is unreachable")
 
     def _lose(self, owner: str, link: _Link, reason: str) -> None:
-        if routes.is_fate(self.actor.role, owner):
+        if routes.is_fate(self.actor.role, owner) and not link.left:
             raise Fatal(f"{self.actor.role} shares fate with {owner}: {reason}")
         peer = link.peer
         life = link.life + 1
@@ -237,7 +246,7 @@ class Sessions:
         peer, link.peer = link.peer, None
         if peer is None:
             return
-        if routes.is_fate(self.actor.role, peer.role):
+        if routes.is_fate(self.actor.role, peer.role) and not link.left:
             raise Fatal(f"{self.actor.role} shares fate with {peer.role}: {reason}")
         self._drop(peer)
 
@@ -268,6 +277,11 @@ class Sessions:
                 routing_id = link.routing_id if owner == actor.role else b""
                 out.append(Outgoing(owner, routing_id, self._frame(link.epoch, link.sent, messages)))
         return out
+
+    def leave(self) -> None:
+        """Say Leave to every peer, in the frames of the next `end_turn`: this process ends in order."""
+        for peer in self._by_peer:
+            self.actor.send(peer, Leave())
 
     def _frame(self, epoch: int, sequence: int, messages: list[Message]) -> bytes:
         if self.tracer is None:

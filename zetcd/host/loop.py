@@ -17,6 +17,10 @@ from zetcd.base.errors import Fatal
 from zetcd.host import clock, sockets
 
 
+FAREWELL_MS = 500
+"""How long the last frames of a process that ends in order may take."""
+
+
 class Outgoing(Protocol):
     """A frame to send: see `zetcd.actors.sessions.Outgoing`."""
 
@@ -39,6 +43,7 @@ class Sessions(Protocol):
     def on_frame(self, owner: str, routing_id: bytes, data: bytes) -> None: ...
     def on_disconnect(self, owner: str) -> None: ...
     def on_unreachable(self, routing_id: bytes) -> None: ...
+    def leave(self) -> None: ...
     def end_turn(self) -> Sequence[Outgoing]: ...
 
 
@@ -115,7 +120,16 @@ class Loop:
             if self.sessions.connecting():
                 wait = min(wait, 5)
             self.turn(wait)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Say goodbye, and let ZeroMQ's I/O thread carry what is on its way."""
+        self.sessions.leave()
         self._flush()
+        for source in list(self._readers):
+            if isinstance(source, zmq.Socket):
+                source.close(FAREWELL_MS)
+        self.context.term()
 
     def turn(self, wait_ms: int) -> None:
         """One turn: wait at most wait_ms for input, react, send."""

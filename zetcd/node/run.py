@@ -93,7 +93,9 @@ def _lease(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
 
     incarnation = _incarnation()
     actor = LeaseActor(settings, incarnation)
-    loop = _loop(actor, Sessions(actor, number, incarnation), context, notifier)
+    # The epoch of its own links with api is its own life: lease restarts alone.
+    sessions = Sessions(actor, number, incarnation, _tracer(settings, "lease"), epoch=incarnation)
+    loop = _loop(actor, sessions, context, notifier)
     _ready_when(loop, lambda: actor.ready, notifier)
     _start(loop)
 

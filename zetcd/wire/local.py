@@ -33,6 +33,10 @@ class Welcome(Struct, frozen=True, array_like=True, tag=2, gc=False):
     member: int = 0
 
 
+class Leave(Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """Either side, last of all: this process ends in order, so its going is no failure."""
+
+
 # -- raft <-> wal --------------------------------------------------------------------------------------------------
 class HardState(Struct, frozen=True, array_like=True, gc=False):
     """Raft section 5.1: what must survive. vote is a member id, 0 for none."""
@@ -535,6 +539,7 @@ class LeaseAnswer(Struct, frozen=True, array_like=True, tag=64, gc=False):
 Message = (
     Hello
     | Welcome
+    | Leave
     | Recover
     | Recovered
     | Persist

@@ -187,6 +187,18 @@ def test_a_broken_connection_ends_a_process_of_the_fate_group() -> None:
         wire.sessions("raft").on_disconnect("wal")
 
 
+def test_a_peer_that_took_its_leave_may_go_even_where_fate_is_shared() -> None:
+    wire = Wire()
+    wire.start("wal", 11, epoch=5)
+    raft = wire.start("raft", 12)
+    wire.turns(2)
+    wire.sessions("wal").leave()
+    wire.turn()
+    assert not raft.got
+    wire.sessions("raft").on_disconnect("wal")
+    assert [peer.role for peer in raft.lost] == ["wal"]
+
+
 def test_garbage_is_counted_and_dropped() -> None:
     wire = Wire()
     wal = wire.start("wal", 11, epoch=5)
