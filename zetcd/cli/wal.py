@@ -21,7 +21,7 @@ from zetcd.base.errors import Fatal, WireError
 from zetcd.host.files import HostFiles
 from zetcd.wal import frame
 from zetcd.wal.frame import RecordType
-from zetcd.wal.recovery import Replay, examine, replay_earlier
+from zetcd.wal.recovery import examine
 from zetcd.wal.segments import Record, SegmentReader, segment_names
 from zetcd.wire.entry import Entry, decode_entries
 
@@ -211,13 +211,7 @@ def _check(port: HostFiles, directory: str) -> Fields:
     examined = examine(port, directory)
     if examined is None:
         raise Fatal(f"{directory}: no log segment")
-    last = examined.last
-    oldest = examined.earlier[0] if examined.earlier else last
-    replay = Replay(oldest.metadata.first_index - 1, oldest.metadata.last_term, examined.floor)
-    replay_earlier(examined, replay)
-    for record in SegmentReader(port, last.path).records(last.end):
-        replay.on_record(record, last.path)
-    replay.finish(last.path)
+    last, replay = examined.last, examined.replay
     for block in replay.blocks:
         try:
             decode_entries(block.count, block.data)

@@ -24,8 +24,8 @@ history of the log, so no client can write a value that looks like a header.
     type            body
     1 METADATA      version, owner and place in the log: see `Metadata`; first record of each segment, only there
     2 HARD_STATE    term, vote, commit: 3 x u64
-    3 MARK          index, term, flags: 3 x u64. The store holds everything up to index. Flag 1: the log was thrown
-                    away and starts anew behind index; flag 2: what a suspect cut may have taken is there again
+    3 MARK          index, term, flags: 3 x u64. The store holds everything up to index. Flag 1: what a suspect cut may
+                    have taken is there again
     4 BLOCK         first, last, term, kind: 4 x u64, then `Block.data` as it came
     5 SEAL          nothing; its `synced` field proves the turn before it when the log falls idle or is closed
 """
@@ -97,7 +97,7 @@ class Mark:
     flags: int = 0
 
 
-RESET, CAUGHT_UP = 1, 2  # flags of Mark
+CAUGHT_UP = 1  # flag of Mark
 
 
 _PREFIX = struct.Struct("<IIII")
@@ -113,7 +113,8 @@ _METADATA = struct.Struct("<II10Q")
 
 _TAG_BASE = int.from_bytes(b"\0" + MAGIC, "little")
 _TAG_BLOCK = _TAG_BASE | RecordType.BLOCK
-_TAGS = {_TAG_BASE | kind: kind for kind in RecordType}
+TAGS = {_TAG_BASE | kind: kind for kind in RecordType}
+"""The type that a header's tag names."""
 _PADS = tuple(b"\xff" * (8 - length) for length in range(8))
 METADATA_RECORD_BYTES = HEADER_BYTES + _METADATA.size + 8
 FIXED_RECORD_BYTES = HEADER_BYTES + _HARD_STATE.size + 8
@@ -142,11 +143,6 @@ def padding(length: int) -> bytes:
 def block_record_bytes(block: Block) -> int:
     """Bytes that block's record takes in the file."""
     return HEADER_BYTES + BLOCK_HEADER_BYTES + (len(block.data) & ~7) + 8
-
-
-def record_type(header: Header) -> RecordType | None:
-    """The type, or None where the tag is none of ours."""
-    return _TAGS.get(header.tag)
 
 
 class Encoder:
@@ -219,6 +215,10 @@ def head_records(state: HardState, mark: Mark) -> list[tuple[RecordType, bytes]]
     ]
 
 
+parse_header_at = _HEADER.unpack_from
+"""The fields of `Header` as a plain tuple, for the reading loop: (data, offset)."""
+
+
 def parse_header(data: bytes, offset: int = 0) -> Header:
     """The six fields, unchecked; data holds at least HEADER_BYTES from offset on."""
     return Header._make(_HEADER.unpack_from(data, offset))
@@ -234,14 +234,11 @@ def body_crc(previous: int, head: bytes, body: bytes) -> int:
     return int(extend(extend(previous, head[:16]), body))
 
 
-def plausible_length(header: Header) -> bool:
+def plausible_length(kind: RecordType, length: int) -> bool:
     """Whether the body length is one that its type can have: asked before anything is read or allocated for it."""
-    kind = _TAGS.get(header.tag)
-    if kind is None:
-        return False
     if kind is RecordType.BLOCK:
-        return BLOCK_HEADER_BYTES <= header.length <= limits.RECORD_BYTES_MAX
-    return header.length == _BODY_BYTES[kind]
+        return BLOCK_HEADER_BYTES <= length <= limits.RECORD_BYTES_MAX
+    return length == _BODY_BYTES[kind]
 
 
 def previous_crc_of(body: bytes) -> int:

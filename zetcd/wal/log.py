@@ -55,27 +55,32 @@ class Log:
     # -- appending -----------------------------------------------------------------------------------------------------
     def append(self, turn: Sequence[Persist | Release]) -> None:
         """Write everything in turn, in order; on return it is durable as far as anything in it asked for that."""
-        size, sync = self._plan(turn)
+        size, sync, reset = self._plan(turn)
+        if reset is not None:
+            self._append_with_reset(turn, reset)
+            return
         if size == 0:
             return
-        self._make_room(size)
+        if self.end + size > self._segment_bytes:
+            self._make_room(size)
         self._write(turn, size)
         if sync or self._purge:
             self._sync()
         if self._purge:
             self.purge()
 
-    def _plan(self, turn: Sequence[Persist | Release]) -> tuple[int, bool]:
-        """Bytes that turn takes and whether it must be synced. Raises Fatal for what would leave a hole in the log."""
+    def _plan(self, turn: Sequence[Persist | Release]) -> tuple[int, bool, int | None]:
+        """Bytes that turn takes, whether it must be synced, and which of its messages starts the log anew (None: none).
+
+        Raises Fatal for what would leave a hole in the log.
+        """
         sync, size = False, 0
         base, last = self.base.index, self.last_index
         term, vote = self.hard_state.term, self.hard_state.vote
-        for message in turn:
+        for at, message in enumerate(turn):
             if isinstance(message, Persist):
                 if message.snapshot_index:
-                    size += frame.FIXED_RECORD_BYTES
-                    base = last = message.snapshot_index
-                    sync = True
+                    return size, sync, at
                 state = message.hard_state
                 if state is not None:
                     size += frame.FIXED_RECORD_BYTES
@@ -90,19 +95,35 @@ class Log:
                     size += frame.FIXED_RECORD_BYTES
                 sync = sync or message.sync
             elif message.index > base:
+                if message.index > last:
+                    return size, sync, at
                 size += frame.FIXED_RECORD_BYTES
                 base = message.index
-                if last < base:
-                    last, sync = base, True
-        return size, sync
+        return size, sync, None
+
+    def _append_with_reset(self, turn: Sequence[Persist | Release], at: int) -> None:
+        """What comes before message `at`, then a new log that starts behind its index, then the rest."""
+        self.append(turn[:at])
+        message = turn[at]
+        rest = list(turn[at + 1 :])
+        if isinstance(message, Persist):
+            start = Mark(message.snapshot_index, message.snapshot_term)
+            self.hard_state = message.hard_state or self.hard_state
+            rest.insert(0, Persist(message.number, None, message.blocks, caught_up=message.caught_up))
+        else:
+            start = Mark(message.index, message.term)
+        self.base = start
+        self.last_index, self.last_term = start.index, start.term
+        # The head of the next segment says it all, and its name appears at once or not at all (rule 7).
+        self._cut()
+        self.purge()
+        self.append(rest)
 
     def _write(self, turn: Sequence[Persist | Release], size: int) -> None:
         encoder = self._encoder
         encoder.begin(self.synced, size)
         for message in turn:
             if isinstance(message, Persist):
-                if message.snapshot_index:
-                    self._mark(Mark(message.snapshot_index, message.snapshot_term, frame.RESET))
                 if message.hard_state is not None:
                     self.hard_state = message.hard_state
                     encoder.hard_state(message.hard_state)
@@ -114,8 +135,7 @@ class Log:
                     self.suspect = False
                     self._mark(Mark(self.base.index, self.base.term, frame.CAUGHT_UP))
             elif message.index > self.base.index:
-                flags = frame.RESET if message.index > self.last_index else 0
-                self._mark(Mark(message.index, message.term, flags))
+                self._mark(Mark(message.index, message.term))
         assert self._file is not None
         self._file.write(self.end, encoder.finish())
         self.end += size
@@ -123,8 +143,6 @@ class Log:
 
     def _mark(self, mark: Mark) -> None:
         self._encoder.mark(mark)
-        if mark.flags & frame.RESET:
-            self.last_index, self.last_term = mark.index, mark.term
         self.base = Mark(mark.index, mark.term)
         segments = self.segments
         self._purge = self._purge or (len(segments) > 1 and segments[1][0] <= mark.index + 1)
@@ -192,8 +210,11 @@ class Log:
         end = self.end + size
         if end > limits.SEGMENT_FILE_BYTES_MAX:
             raise Fatal(f"a turn of {size} bytes is more than a log segment may have")
-        if end <= self._segment_bytes or self.end <= frame.HEAD_BYTES:
-            return
+        if self.end > frame.HEAD_BYTES:
+            self._cut()
+
+    def _cut(self) -> None:
+        """Continue in a new segment; what the former one holds is synced first."""
         if self.synced != self.end:
             self._sync()
         former, former_end = self._file, self.end
@@ -222,7 +243,9 @@ class Log:
     def purge(self) -> None:
         """Remove the segments whose entries the store has, all at or below the durable MARK; never the current one."""
         segments = self.segments
-        while len(segments) > 1 and segments[1][0] <= self.base.index + 1:
+        # A log that started anew goes back in index: what counts is the newest segment that needs none before it.
+        needed = max((at for at, (first, _) in enumerate(segments) if first <= self.base.index + 1), default=0)
+        for _ in range(needed):
             _, name = segments.popleft()
             self._port.remove(f"{self._directory}/{name}")
         self._purge = False

@@ -16,9 +16,12 @@
 Reading (`examine`) changes nothing, so that offline tools can use it; only `recover` writes.
 """
 
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from zetcd.base import limits
 from zetcd.base.errors import Fatal, WireError
@@ -60,16 +63,30 @@ class Report:
     warnings: list[str] = field(default_factory=list)
 
 
+class Point(NamedTuple):
+    """What the log says at an offset of a segment, and the chain there: where another segment may continue it."""
+
+    offset: int
+    crc: int
+    last_index: int
+    last_term: int
+    hard_state: HardState
+    base: Mark
+
+
 @dataclass(slots=True)
 class Replay:
-    """The log as its records say; blocks are contiguous and end at last_index."""
+    """The log as its records say; blocks are contiguous, end at last_index and hold what lies behind base.
+
+    lowest: the first index that was ever replaced, for what other segments hold of it.
+    """
 
     last_index: int
     last_term: int
-    floor: int = 0  # no block that ends here or below is kept
     base: Mark = EMPTY
     hard_state: HardState = INITIAL
     suspect: bool = False
+    lowest: int = INDEX_MAX
     blocks: list[Block] = field(default_factory=list)
 
     def on_record(self, record: Record, path: str) -> None:
@@ -79,39 +96,49 @@ class Replay:
         elif record.type is RecordType.HARD_STATE:
             self.hard_state = frame.decode_hard_state(record.body)
         elif record.type is RecordType.MARK:
-            mark = frame.decode_mark(record.body)
-            if mark.index > INDEX_MAX:
-                raise Fatal(f"{path}: damaged at offset {record.offset}: index {mark.index}")
-            self._on_mark(mark)
+            self._on_mark(frame.decode_mark(record.body), path, record.offset)
 
     def _on_block(self, block: Block, path: str, offset: int) -> None:
         if not 0 < block.first <= min(block.last, self.last_index + 1) or block.last > INDEX_MAX:
             raise Fatal(
                 f"{path}: damaged at offset {offset}: entries {block.first}-{block.last} behind entry {self.last_index}"
             )
-        blocks = self.blocks
-        while blocks and blocks[-1].first >= block.first:
-            blocks.pop()
-        if blocks and blocks[-1].last >= block.first:
-            blocks[-1] = _opened(cut_block, blocks[-1], block.first - 1, path)
-        if block.last > self.floor:
-            blocks.append(block)
+        self.put(block, path)
+
+    def put(self, block: Block, path: str) -> None:
+        """Rule 15: block replaces everything from its first index on."""
+        if block.first <= self.last_index:
+            self.truncate(block.first, path)
+        if block.last > self.base.index:
+            self.blocks.append(block)
         self.last_index, self.last_term = block.last, block.term
 
-    def _on_mark(self, mark: Mark) -> None:
-        if mark.flags & frame.RESET or mark.index > self.last_index:
-            self.blocks.clear()
-            self.last_index, self.last_term = mark.index, mark.term
+    def truncate(self, first: int, path: str) -> None:
+        """Drop the entries from first on."""
+        blocks = self.blocks
+        self.lowest = min(self.lowest, first)
+        while blocks and blocks[-1].first >= first:
+            blocks.pop()
+        if blocks and blocks[-1].last >= first:
+            blocks[-1] = _opened(cut_block, blocks[-1], first - 1, path)
+
+    def _on_mark(self, mark: Mark, path: str, offset: int) -> None:
+        if mark.index > self.last_index:
+            raise Fatal(f"{path}: damaged at offset {offset}: mark {mark.index} behind entry {self.last_index}")
+        if mark.index > self.base.index:
             self.base = mark
-        elif mark.index > self.base.index:
-            self.base = mark
+            kept = bisect_right(self.blocks, mark.index, key=_last)
+            del self.blocks[:kept]
         if mark.flags & frame.CAUGHT_UP:
             self.suspect = False
+
+    def point(self, offset: int, crc: int) -> Point:
+        """The state as it is now."""
+        return Point(offset, crc, self.last_index, self.last_term, self.hard_state, self.base)
 
     def finish(self, path: str) -> None:
         """Drop what the store has, and bring the commit index within the log: a cut turn may have taken its entries."""
         base = self.base.index
-        self.blocks = [block for block in self.blocks if block.last > base]
         if self.blocks and self.blocks[0].first <= base:
             self.blocks[0] = _opened(split_block, self.blocks[0], base + 1, path)
         first = self.blocks[0].first if self.blocks else self.last_index + 1
@@ -119,6 +146,10 @@ class Replay:
             raise Fatal(f"{path}: entries {base + 1}-{first - 1} are missing")
         commit = max(min(self.hard_state.commit, self.last_index), base)
         self.hard_state = HardState(self.hard_state.term, self.hard_state.vote, commit)
+
+
+def _last(block: Block) -> int:
+    return block.last
 
 
 def _opened(part: Callable[[Block, int], Block], block: Block, index: int, path: str) -> Block:
@@ -130,46 +161,99 @@ def _opened(part: Callable[[Block, int], Block], block: Block, index: int, path:
 
 @dataclass(slots=True)
 class Examined:
-    """The needed segments: those before the last one, unread, and the last one, read to its end.
+    """What a log holds, without anything changed.
 
-    floor: the highest index that a MARK says the store has.
+    replay: the log itself. point: the last proven place of the last segment; unproven: the records behind it.
     """
 
+    replay: Replay
     earlier: list[SegmentReader]
     last: SegmentReader
-    floor: int
+    point: Point
+    unproven: list[Record]
     cut: Cut | None
     leftovers: list[str]  # segments that do not count any more
 
 
 def examine(port: Files, directory: str) -> Examined | None:
-    """Read the newest segment and find the ones it needs; None where there is no log. Raises Fatal for damage."""
+    """Read the newest segment and the earlier ones it needs; None where there is no log. Raises Fatal for damage."""
     names = segment_names(port, directory)
     if not names:
         return None
     last = open_reader(port, directory, names[-1])
-    floor = 0
-    for record in last.records():
-        if record.type is RecordType.MARK:
-            floor = max(floor, frame.decode_mark(record.body).index)
+    replay, point, unproven = _read_last(last)
     cut = judge_tail(last)
-    by_sequence = {sequence: name for name in names if (parsed := parse_name(name)) for sequence in parsed[:1]}
+    earlier = _earlier(port, directory, names, last, replay.base.index)
+    if earlier:
+        replay = _prepend(earlier, last, replay)
+    written = replay.hard_state
+    replay.finish(last.path)
+    if replay.hard_state != written:
+        # The log must say what raft is told, or a later start, with new entries there, would believe the old commit.
+        kind, body = frame.head_records(replay.hard_state, replay.base)[0]
+        unproven.append(Record(last.end, kind, 0, 0, 0, body))
+    needed = [reader.path for reader in earlier] + [last.path]
+    leftovers = [name for name in names if f"{directory}/{name}" not in needed]
+    return Examined(replay, earlier, last, point, unproven, cut, leftovers)
+
+
+def _read_last(reader: SegmentReader) -> tuple[Replay, Point, list[Record]]:
+    """Replay the newest segment from its head; keep what lies behind the last proven place."""
+    metadata = reader.metadata
+    replay = Replay(metadata.first_index - 1, metadata.last_term, suspect=bool(metadata.suspect))
+    unproven: deque[tuple[Point, Record]] = deque()
+    proven = reader.proven
+    before = reader.crc
+    for record in reader.records():
+        if record.synced > proven:
+            proven = record.synced
+            while unproven and unproven[0][0].offset < proven:
+                unproven.popleft()
+        if record.offset >= proven:
+            unproven.append((replay.point(record.offset, before), record))
+        replay.on_record(record, reader.path)
+        before = record.crc
+    point = unproven[0][0] if unproven else replay.point(reader.end, reader.crc)
+    return replay, point, [record for _, record in unproven]
+
+
+def _earlier(port: Files, directory: str, names: list[str], last: SegmentReader, base: int) -> list[SegmentReader]:
+    """The segments before last that hold entries behind base, oldest first."""
+    by_sequence = {sequence: name for name in names for sequence in (parse_name(name) or ())[:1]}
     earlier: list[SegmentReader] = []
     metadata = last.metadata
-    while metadata.first_index - 1 > floor:
+    while metadata.first_index - 1 > base:
         name = by_sequence.get(metadata.previous_sequence)
         if name is None or metadata.previous_sequence >= metadata.sequence:
             missing = f"{metadata.previous_sequence:016x}-*.wal"
-            raise Fatal(f"{directory}: log segment {missing} is missing: entries above {floor} were there")
+            raise Fatal(f"{directory}: log segment {missing} is missing: entries above {base} were there")
         reader = open_reader(port, directory, name)
         if reader.metadata[:2] != metadata[:2]:
             raise Fatal(f"{reader.path}: belongs to another member than {last.path}")
         earlier.append(reader)
         metadata = reader.metadata
     earlier.reverse()
-    needed = [reader.path for reader in earlier] + [last.path]
-    leftovers = [name for name in names if f"{directory}/{name}" not in needed]
-    return Examined(earlier, last, floor, cut, leftovers)
+    return earlier
+
+
+def _prepend(earlier: list[SegmentReader], last: SegmentReader, newest: Replay) -> Replay:
+    """The whole log: what earlier segments hold, then what the newest does. Raises Fatal for any flaw in the former."""
+    metadata = earlier[0].metadata
+    whole = Replay(metadata.first_index - 1, metadata.last_term)
+    for reader, follower in pairwise([*earlier, last]):
+        stop = follower.metadata.previous_end
+        for record in reader.records(stop):
+            whole.on_record(record, reader.path)
+        if reader.end != stop or reader.crc != follower.metadata.previous_crc:
+            reason = reader.flaw or "the next segment does not continue here"
+            raise Fatal(
+                f"{reader.path}: damaged at offset {reader.end}: {reason}; {follower.path} proves it was synced"
+            )
+    whole.truncate(newest.lowest, last.path)
+    for block in newest.blocks:
+        whole.put(block, last.path)
+    newest.blocks = whole.blocks[bisect_right(whole.blocks, newest.base.index, key=_last) :]
+    return newest
 
 
 def open_reader(port: Files, directory: str, name: str) -> SegmentReader:
@@ -197,19 +281,6 @@ def judge_tail(reader: SegmentReader) -> Cut | None:
     if proof > end:
         raise Fatal(f"{reader.path}: damaged at offset {end}: {reason}, below offset {proof} which had been synced")
     return Cut(reader.path, end, reason, data_end - end, suspect=not reader.looks_torn())
-
-
-def replay_earlier(examined: Examined, replay: Replay) -> None:
-    """Apply the records of all segments before the last. Raises Fatal for any flaw in them."""
-    for reader, follower in pairwise([*examined.earlier, examined.last]):
-        stop = follower.metadata.previous_end
-        for record in reader.records(stop):
-            replay.on_record(record, reader.path)
-        if reader.end != stop or reader.crc != follower.metadata.previous_crc:
-            reason = reader.flaw or "the next segment does not continue here"
-            raise Fatal(
-                f"{reader.path}: damaged at offset {reader.end}: {reason}; {follower.path} proves it was synced"
-            )
 
 
 @dataclass(slots=True)
@@ -244,53 +315,47 @@ def recover(
     metadata = examined.last.metadata
     log = Log(port, directory, metadata.cluster, metadata.member, segment_bytes=segment_bytes, fsync=fsync)
     report.cut = _keep_broken(port, directory, examined.cut)
-    blocks = _rewrite(port, directory, examined, log, report)
+    _adopt(examined, log, suspect=bool(report.cut and report.cut.suspect))
+    _rewrite(port, directory, examined, log)
+    report.rewritten_bytes = log.end
     report.segments = len(log.segments)
-    report.entries = sum(block.count for block in blocks)
-    return Recovery(log, blocks, report)
+    report.entries = sum(block.count for block in examined.replay.blocks)
+    return Recovery(log, examined.replay.blocks, report)
 
 
-def _rewrite(port: Files, directory: str, examined: Examined, log: Log, report: Report) -> list[Block]:
-    """Replay the log, open a new segment with all that is unproven, adopt the result in log; return the blocks."""
-    last = examined.last
-    metadata = last.metadata
-    oldest = examined.earlier[0] if examined.earlier else last
-    replay = Replay(oldest.metadata.first_index - 1, oldest.metadata.last_term, examined.floor)
-    replay_earlier(examined, replay)
-    fold = last.end <= limits.SEGMENT_FOLD_BYTES
-    proven = last.proven
-    carry: list[tuple[RecordType, bytes]] = []
-    previous = (metadata.previous_sequence, metadata.previous_end, metadata.previous_crc)
-    start = (metadata.first_index, metadata.last_term)
-    replay.suspect = bool(metadata.suspect)
-    for record in SegmentReader(port, last.path).records(last.end):
-        if not fold and record.offset < proven:
-            previous = (metadata.sequence, record.end, record.crc)
-        elif record.type is not RecordType.SEAL:
-            if not fold and not carry:
-                start = (replay.last_index + 1, replay.last_term)
-                carry += frame.head_records(replay.hard_state, replay.base)
-            carry.append((record.type, record.body))
-        replay.on_record(record, last.path)
-    if not carry:
-        start = (replay.last_index + 1, replay.last_term)
-        carry += frame.head_records(replay.hard_state, replay.base)
-    written = replay.hard_state
-    replay.finish(last.path)
-    if replay.hard_state != written:
-        # The log must say what raft is told, or a later start, with new entries there, would believe the old commit.
-        carry += frame.head_records(replay.hard_state, replay.base)[:1]
+def _adopt(examined: Examined, log: Log, *, suspect: bool) -> None:
+    replay = examined.replay
     log.hard_state, log.base = replay.hard_state, Mark(replay.base.index, replay.base.term)
     log.last_index, log.last_term = replay.last_index, replay.last_term
-    log.suspect = replay.suspect or bool(report.cut and report.cut.suspect)
+    log.suspect = replay.suspect or suspect
     log.segments.extend((reader.metadata.first_index, reader.path.rpartition("/")[2]) for reader in examined.earlier)
-    if not fold:
+
+
+def _rewrite(port: Files, directory: str, examined: Examined, log: Log) -> None:
+    """Rule 1: open a new segment that begins with all that is unproven; the last one shrinks to what is proven."""
+    last, point = examined.last, examined.point
+    metadata = last.metadata
+    unproven: list[tuple[RecordType, bytes]] = [
+        (record.type, record.body) for record in examined.unproven if record.type is not RecordType.SEAL
+    ]
+    if last.end <= limits.SEGMENT_FOLD_BYTES:
+        carry: list[tuple[RecordType, bytes]] = [
+            (record.type, record.body)
+            for record in SegmentReader(port, last.path).records(min(point.offset, last.end))
+            if record.type is not RecordType.SEAL
+        ]
+        previous = (metadata.previous_sequence, metadata.previous_end, metadata.previous_crc)
+        start = (metadata.first_index, metadata.last_term)
+        keep = 0
+    else:
+        carry = frame.head_records(point.hard_state, point.base)
+        previous = (metadata.sequence, point.offset, point.crc)
+        start = (point.last_index + 1, point.last_term)
+        keep = point.offset
         log.segments.append((metadata.first_index, last.path.rpartition("/")[2]))
-    log.open_segment(metadata.sequence + 1, previous, start, carry)
-    report.rewritten_bytes = log.end
-    _tidy(port, directory, examined, 0 if fold else previous[1])
+    log.open_segment(metadata.sequence + 1, previous, start, [*carry, *unproven])
+    _tidy(port, directory, examined, keep)
     log.purge()
-    return replay.blocks
 
 
 def _tidy(port: Files, directory: str, examined: Examined, keep: int) -> None:

@@ -17,6 +17,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from google_crc32c import extend
+
 from zetcd.base import limits
 from zetcd.base.errors import Fatal
 from zetcd.wal import frame
@@ -103,7 +105,7 @@ class SegmentReader:
             header = frame.parse_header(head)
             body = head[HEADER_BYTES:-8]
             if (
-                frame.record_type(header) is RecordType.METADATA
+                frame.TAGS.get(header.tag) is RecordType.METADATA
                 and header.length == len(body)
                 and head[-8:] == frame.padding(0)
                 and frame.header_checks(head, 0, 0)
@@ -119,36 +121,36 @@ class SegmentReader:
 
     def records(self, stop: int | None = None) -> Iterator[Record]:
         """The records behind the METADATA record, up to the first flaw or to offset stop."""
+        parse, types = frame.parse_header_at, frame.TAGS
+        window, start = b"", self.end
         while stop is None or self.end < stop:
-            record = self._next()
-            if record is None:
+            offset = self.end
+            at = offset - start
+            if at + HEADER_BYTES > len(window):
+                window, start, at = self._port.read(self.path, offset, _WINDOW_BYTES), offset, 0
+                if len(window) < HEADER_BYTES:
+                    return
+            length, tag, synced, turn, crc, check = parse(window, at)
+            kind = types.get(tag)
+            if tag == 0 and window[at : at + HEADER_BYTES] == _ZEROS[:HEADER_BYTES]:
+                return  # perhaps the end; `data_end` tells
+            if kind is None or kind is RecordType.METADATA or extend(self.seed, window[at : at + 20]) != check:
+                self.flaw = "no valid record header"
                 return
-            yield record
-
-    def _next(self) -> Record | None:
-        offset = self.end
-        head = self.bytes_at(offset, HEADER_BYTES)
-        if len(head) < HEADER_BYTES or head == _ZEROS[:HEADER_BYTES]:
-            return None  # perhaps the end; `only_zeros_from` tells
-        header = frame.parse_header(head)
-        kind = frame.record_type(header)
-        if kind is None or kind is RecordType.METADATA or not frame.header_checks(head, 0, self.seed):
-            self.flaw = "no valid record header"
-            return None
-        length = header.length
-        if not frame.plausible_length(header) or offset + HEADER_BYTES + length > self.size or header.synced > offset:
-            self.flaw = "a record header that cannot be: it reaches beyond the file"
-            return None
-        whole = self.bytes_at(offset + HEADER_BYTES, frame.padded(length))
-        body = whole[:length]
-        if frame.body_crc(self.crc, head, body) != header.crc or whole[length:] != frame.padding(length):
-            self.flaw = "checksum mismatch"
-            return None
-        self.crc = header.crc
-        self.end = offset + HEADER_BYTES + frame.padded(length)
-        self.turn_end = offset + header.turn
-        self.proven = max(self.proven, header.synced)
-        return Record(offset, kind, header.synced, header.turn, header.crc, body)
+            end = offset + HEADER_BYTES + frame.padded(length)
+            if not frame.plausible_length(kind, length) or end > self.size or synced > offset:
+                self.flaw = "a record header that cannot be: it reaches beyond the file"
+                return
+            if end - start > len(window):
+                window, start, at = self._port.read(self.path, offset, max(end - offset, _WINDOW_BYTES)), offset, 0
+            body = window[at + HEADER_BYTES : at + HEADER_BYTES + length]
+            sound = extend(extend(self.crc, window[at : at + 16]), body) == crc
+            if not sound or window[at + HEADER_BYTES + length : end - start] != frame.padding(length):
+                self.flaw = "checksum mismatch"
+                return
+            self.crc, self.end, self.turn_end = crc, end, offset + turn
+            self.proven = max(self.proven, synced)
+            yield Record(offset, kind, synced, turn, crc, body)
 
     def data_end(self, offset: int) -> int:
         """Offset behind the last byte from offset on that is not zero; offset if all are."""

@@ -43,12 +43,19 @@ def steps(state: State, turn: list[Persist | Release]) -> list[State]:
     states = []
     for message in turn:
         if isinstance(message, Release):
-            if message.index > state.base[0]:
+            if message.index > state.last[0]:
+                state = replace(state, base=(message.index, message.term), entries={})
+                states.append(state)
+            elif message.index > state.base[0]:
                 kept = {index: entry for index, entry in state.entries.items() if index > message.index}
                 state = replace(state, base=(message.index, message.term), entries=kept)
                 states.append(state)
             continue
-        if message.hard_state is not None:
+        if message.snapshot_index:
+            base = (message.snapshot_index, message.snapshot_term)
+            state = State(message.hard_state or state.hard, base, {})
+            states.append(state)
+        elif message.hard_state is not None:
             state = replace(state, hard=message.hard_state)
             states.append(state)
         for part in message.blocks:
@@ -77,17 +84,26 @@ class History:
         turn: list[Persist | Release] = []
         state = self.state
         for _ in range(self.dice.randrange(1, 4)):
-            kind = self.dice.randrange(5)
+            kind = self.dice.randrange(12)
             last, last_term = state.last
             message: Persist | Release
-            if kind == 0 and last > state.base[0]:
+            if kind < 3 and last > state.base[0]:
                 index = self.dice.randrange(state.base[0] + 1, last + 1)
                 message = Release(index, state.entries[index][0])
-            elif kind == 1:
+            elif kind < 5:
                 message = self.member.ready(state=HardState(self.term, 9, self.dice.randrange(last + 3)), sync=False)
+            elif kind == 5:
+                self.term += 1
+                message = Release(last + self.dice.randrange(1, 5), self.term)
+            elif kind == 6:
+                self.term += 1
+                index = state.base[0] + self.dice.randrange(1, 9)
+                voted = self.dice.choice((HardState(self.term, 9, index), None))
+                ready = self.member.ready(block(index + 1, 1, self.term), state=voted)
+                message = Persist(ready.number, ready.hard_state, ready.blocks, True, index, self.term)
             else:
                 first = last + 1
-                if kind == 2 and last > state.base[0]:
+                if kind < 8 and last > state.base[0]:
                     self.term += 1
                     first = self.dice.randrange(state.base[0] + 1, last + 2)
                 self.serial += 1
@@ -103,14 +119,14 @@ class History:
         """One turn; fault > 0: its fault-th changing call fails. Whether the member lives."""
         turn = self.random_turn()
         after = steps(self.state, turn)
-        synced = any(isinstance(m, Persist) and (m.blocks or self.votes(m)) for m in turn)
+        persists = [message for message in turn if isinstance(message, Persist)]
+        synced = any(message.blocks or self.votes(message) for message in persists)
         self.files.fault_at = self.files.calls + fault if fault else 0
         try:
             answers = self.member.turn(*turn)
         except Fatal:
             self.unsynced = [*self.unsynced, self.state, *after]
             return False
-        persists = [message for message in turn if isinstance(message, Persist)]
         end = after[-1] if after else self.state
         if persists:
             assert answers == [Persisted(persists[-1].number, *end.last)]
@@ -148,7 +164,7 @@ class History:
 OPERATIONS = st.lists(
     st.sampled_from(["turn", "turn", "turn", "tick", "kill", "power", "fault-kill", "fault-power"]),
     min_size=1,
-    max_size=25,
+    max_size=40,
 )
 
 

@@ -107,6 +107,19 @@ def test_rule_15_a_later_block_replaces_everything_from_its_first_index() -> Non
     assert {index: term for index, (term, _) in found.items()} == {1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 6: 2}
 
 
+def test_rule_15_what_a_later_segment_replaced_stays_replaced_when_the_replacement_is_released() -> None:
+    """Entry 20 of an earlier segment must not come back once 18-19 were written anew in a later one and released."""
+    member = Member(MemoryFiles(), 1024)
+    member.persist(block(1, 17, 1, size=1))
+    member.persist(block(18, 3, 1, size=1))
+    member.persist(block(18, 2, 2, size=300))
+    assert len([n for n in member.files.list_dir(WAL_DIR) if n.endswith(".wal")]) == 2
+    member.turn(Release(19, 2))
+    again = restart(member, 1024)
+    assert again.base == (19, 2)
+    assert again.blocks == []
+
+
 def test_a_hole_in_the_log_is_refused_before_anything_is_written() -> None:
     member = Member(MemoryFiles())
     member.persist(block(1, 2, 1))
