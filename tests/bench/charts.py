@@ -87,15 +87,20 @@ def _latency(bench: Bench, path: Path) -> bool:
 
 
 def _cpu(bench: Bench, path: Path) -> bool:
-    bars = [
-        (f"{side}\n{name}", name, side)
-        for name, sides in bench.results.items()
-        for side in ("etcd", "zetcd")
-        if sides.get(side) and not name.startswith("watch")
-    ]
-    if not bars:
+    if not bench.results:
         return False
-    figure, axes = plt.subplots(figsize=(11, 3.6))
+    figure, grid = plt.subplots(1, 2, figsize=(11, 3.6))
+    for axes, title, names in (
+        (grid[0], "1,000 outstanding", ("put_1000", "put_1000_req", "get_1000", "get_1000_req")),
+        (grid[1], "one client", ("put_1", "put_1_req", "get_1", "get_1_req")),
+    ):
+        bars = [(f"{side}\n{name}", name, side) for name in names for side in bench.results.get(name, {})]
+        _stacks(axes, bars, bench)
+        axes.set_title(f"{title}: ms of CPU for 1,000 requests, server and load program (pale)", fontsize=9)
+    return _save(figure, path)
+
+
+def _stacks(axes: Any, bars: Sequence[Bar], bench: Bench) -> None:
     server = [_middle(bench, bar, "server_cpu_ms_per_1000") for bar in bars]
     client = [_middle(bench, bar, "client_cpu_ms_per_1000") for bar in bars]
     places = list(range(len(bars)))
@@ -103,10 +108,9 @@ def _cpu(bench: Bench, path: Path) -> bool:
     pale = [PALE_ORANGE if bar[2] == "etcd" else PALE_BLUE for bar in bars]
     top = axes.bar(places, client, bottom=server, color=pale, width=0.7)
     axes.bar_label(top, [f"{a + b:,.0f}" for a, b in zip(server, client, strict=True)], padding=2, fontsize=8)
-    axes.set_xticks(places, [bar[0] for bar in bars], fontsize=7, rotation=45, ha="right")
-    axes.set_title("CPU for 1,000 requests, milliseconds: server, and load program (pale)", fontsize=10)
+    axes.set_xticks(places, [bar[0] for bar in bars], fontsize=7)
+    axes.margins(y=0.12)
     axes.spines[["top", "right"]].set_visible(False)
-    return _save(figure, path)
 
 
 def _large(bench: Bench, path: Path) -> bool:

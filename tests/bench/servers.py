@@ -147,7 +147,7 @@ def first_get(endpoint: str, limit_s: float) -> bool:
                 sock.reconnect_ivl = 2
                 sock.connect(endpoint)
                 sock.send(body)
-                if sock.poll(2_000) and "error" not in msgpack.unpackb(sock.recv()):
+                if sock.poll(200) and "error" not in msgpack.unpackb(sock.recv()):
                     return True
         return False
     finally:
