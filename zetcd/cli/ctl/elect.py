@@ -36,7 +36,7 @@ def _campaign(console: Console, name: bytes, proposal: bytes) -> int:
     lease = holding.session(console, _SESSION_TTL_S)
     try:
         request = CampaignRequest(name, lease.id, proposal)
-        won = signals.during(lambda: console.call(request, timeout=WAIT_FOREVER_S))["leader"]
+        won = signals.during(lambda: console.call(request, timeout=WAIT_FOREVER_S), lease)["leader"]
     except Interrupted:
         holding.end(lease)
         raise Exit(ERROR, "context canceled") from None

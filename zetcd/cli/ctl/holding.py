@@ -45,8 +45,9 @@ class Signals:
         self._seen = True
         self._wake.set()
 
-    def during(self, work: Callable[[], T]) -> T:
-        """What work returns or raises. Raises Interrupted if a signal comes first; the work is left alone then."""
+    def during(self, work: Callable[[], T], lease: "Lease | None" = None) -> T:
+        """What work returns or raises. Raises Interrupted if a signal comes first, Exit if the lease ends first; the
+        work is left alone then."""
         outcome: list[Any] = []
 
         def run() -> None:
@@ -58,9 +59,11 @@ class Signals:
 
         threading.Thread(target=run, daemon=True).start()
         while len(outcome) < 2:
-            self._wake.wait()
+            self._wake.wait(_LOOK_S)
             if self._seen:
                 raise Interrupted
+            if lease is not None and lease.lost:
+                raise Exit(ERROR, "session expired")
         self._wake.clear()
         done, value = outcome
         if not done:

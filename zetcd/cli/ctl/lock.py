@@ -24,7 +24,7 @@ def lock(console: Console) -> int:
     lease = holding.session(console, console.parsed.number("ttl"))
     try:
         request = LockRequest(octets(name), lease.id)
-        held = signals.during(lambda: console.call(request, timeout=WAIT_FOREVER_S))
+        held = signals.during(lambda: console.call(request, timeout=WAIT_FOREVER_S), lease)
     except Interrupted:
         holding.end(lease)
         raise Exit(ERROR, "context canceled") from None

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from zetcd.cli.ctl import flags
 from zetcd.cli.ctl.console import Console
-from zetcd.cli.ctl.exits import ERROR, SUCCESS, Exit
+from zetcd.cli.ctl.exits import BAD_ARGS, ERROR, SUCCESS, Exit
 from zetcd.cli.ctl.find import ENVIRONMENTS, find
 from zetcd.cli.ctl.flags import HELP, Flag, Parsed
 from zetcd.cli.ctl.tree import GLOBAL_FLAGS, PROGRAM
@@ -35,9 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(words: Sequence[str]) -> int:
     """One command line. Raises Exit."""
     command, rest = find(words)
-    if command is not None and command.path[0] == "wal" and command.target:
-        run_wal: Callable[[str, list[str]], int] = import_module("zetcd.cli.ctl.wal").run
-        return run_wal(command.path[-1], rest)
+    if command is not None and command.target == "wal":
+        return _run_wal([command.path[-1], *rest])
     own = command.flags if command else ()
     try:
         parsed = flags.parse((*GLOBAL_FLAGS, *own, HELP), rest)
@@ -58,6 +57,15 @@ def run(words: Sequence[str]) -> int:
         return _load(command.target)(console) or SUCCESS
     finally:
         console.close()
+
+
+def _run_wal(words: Sequence[str]) -> int:
+    """A program of its own, with a parser of its own."""
+    program: Callable[[Sequence[str]], int] = import_module("zetcd.cli.wal").main
+    try:
+        return program(words)
+    except SystemExit as ended:  # how argparse ends
+        return BAD_ARGS if ended.code else SUCCESS
 
 
 def _load(target: str) -> Callable[[Console], int | None]:

@@ -255,8 +255,14 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _command("version", "Prints the version of zetcdctl", "about:version"),
     _group("wal", "Log files of a stopped member"),
-    _command("dump [path]", "Prints the records of a log", "wal:run", group="wal"),
-    _command("verify [path]", "Checks every record of a log", "wal:run", group="wal"),
+    _command(
+        "dump [options] <directory>",
+        "Prints the records of a log",
+        "wal",
+        (flag("entries", False, "print the commands inside the blocks, too"),),
+        group="wal",
+    ),
+    _command("verify <directory>", "Checks a log as recovery would, and changes nothing", "wal", group="wal"),
     _command(
         "watch [options] [key or prefix] [range_end] [--] [exec-command arg1 arg2 ...]",
         "Prints changes as they happen",

@@ -51,4 +51,11 @@ def _printer(message: str) -> Printer:
     return show
 
 
-PRINTERS: dict[str, Printer] = {kind: _printer(message) for kind, message in KINDS.items()}
+def _watch(reply: Reply, _: Options) -> bytes:
+    """Without what concerns the stream alone: its watch id, its fragments."""
+    return marshal("WatchResponse", {name: reply[name] for name in _WATCH_FIELDS if name in reply})
+
+
+_WATCH_FIELDS = ("header", "created", "canceled", "compact_revision", "events")
+
+PRINTERS: dict[str, Printer] = {kind: _printer(message) for kind, message in KINDS.items()} | {"watch": _watch}

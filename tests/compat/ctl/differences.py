@@ -1,0 +1,166 @@
+"""Where zetcdctl prints something else than etcdctl 3.4.23; the reasons are in the table of `docs/zetcdctl.md`.
+
+A difference turns what etcdctl showed into what zetcdctl must show, so that it says exactly how far the two part.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from unittest.mock import ANY
+
+
+class Shown(NamedTuple):
+    """An outcome, masked: lines of stdout (fields of a message for protobuf), lines of stderr, exit code."""
+
+    stdout: list[Any]
+    stderr: list[Any]
+    code: int
+
+
+class Difference(NamedTuple):
+    """name: the row in docs/zetcdctl.md; steps: which labels (a regular expression, whole label)."""
+
+    name: str
+    steps: str
+    expected: Callable[[Shown], Shown]
+
+
+NOTHING = [""]
+HEADER = [("cluster_id", "<number>"), ("member_id", "<number>"), ("revision", ANY), ("raft_term", "<number>")]
+HEADER_FIELDS = ['"ClusterID" : <number>', '"MemberID" : <number>', ANY, '"RaftTerm" : <term>', ""]
+HEADER_MESSAGE = (1, [(3, ANY)])
+
+
+def _said_once(command: str) -> Callable[[Shown], Shown]:
+    def expected(etcd: Shown) -> Shown:
+        return Shown(NOTHING, [etcd.stderr[0], f"Run '<ctl>{command} --help' for usage.", ""], etcd.code)
+
+    return expected
+
+
+def _unknown_command(etcd: Shown) -> Shown:
+    end = next(number for number, line in enumerate(etcd.stderr) if line.startswith("Run "))
+    return Shown(etcd.stdout, [*etcd.stderr[: end + 1], ""], etcd.code)
+
+
+def _newer_names(value: Any) -> Any:
+    names = {
+        "ResponseRange": "response_range",
+        "ResponsePut": "response_put",
+        "ResponseDeleteRange": "response_delete_range",
+    }
+    if isinstance(value, list | tuple):
+        return type(value)(_newer_names(item) for item in value)
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def _fixed(stdout: list[Any], stderr: list[Any], code: int) -> Callable[[Shown], Shown]:
+    return lambda _: Shown(stdout, stderr, code)
+
+
+def _message(*fields: tuple[int, Any]) -> Callable[[Shown], Shown]:
+    return _fixed([HEADER_MESSAGE, *fields], NOTHING, 0)
+
+
+def _added(name: str, message: str, value: Any) -> Callable[[Shown], Shown]:
+    """One more field at the end of each message within the JSON list of endpoints."""
+
+    def expected(etcd: Shown) -> Shown:
+        rows = [[(n, [*v, (name, value)] if n == message else v) for n, v in row] for row in etcd.stdout[0]]
+        return etcd._replace(stdout=[rows, ""])
+
+    return expected
+
+
+def _health_on_stdout(etcd: Shown) -> Shown:
+    healthy = [line for line in etcd.stderr if " is healthy: " in line]
+    return Shown([*healthy, ""], [line for line in etcd.stderr if line not in healthy], etcd.code)
+
+
+def _hexadecimal(etcd: Shown) -> Shown:
+    def turn(value: Any) -> Any:
+        if isinstance(value, list):
+            return [turn(item) for item in value]
+        if isinstance(value, tuple):
+            name, item = value
+            return (name, "<hex>" if name in {"cluster_id", "member_id", "ID"} else turn(item))
+        return value
+
+    return etcd._replace(stdout=turn(etcd.stdout))
+
+
+DIFFERENCES: tuple[Difference, ...] = (
+    Difference(
+        "usage after a wrong flag", r"get foo --bogus|get foo -x|get --w=json foo|get foo -w", _said_once(" get")
+    ),
+    Difference("usage after a wrong flag", r"--(command-timeout|hex).* get foo", _said_once(" get")),
+    Difference("usage after a wrong flag", r"get range/a --(limit.*|prefix=maybe|rev bogus)", _said_once(" get")),
+    Difference("usage after a wrong flag", r"del a --rev 1", _said_once(" del")),
+    Difference("usage after a wrong flag", r"put -k2 -- -v", _said_once(" put")),
+    Difference(
+        "usage after a wrong flag",
+        r"txn with 'get t/1 --bogus'",
+        lambda etcd: etcd._replace(stderr=etcd.stderr[-2:]),
+    ),
+    Difference("unknown command said once", r"bogus|gett foo", _unknown_command),
+    Difference(
+        "unknown flag before the command",
+        r"--bogus get foo",
+        _fixed(NOTHING, ["Error: unknown flag: --bogus", "Run '<ctl> get --help' for usage.", ""], 1),
+    ),
+    Difference("empty variables", r"ETCDCTL_HEX= get cl", lambda etcd: etcd._replace(stderr=NOTHING)),
+    Difference(
+        "help texts",
+        r"lease|lease bogus|endpoint|endpoint bogus|-- get cl",
+        lambda etcd: etcd._replace(stdout=ANY),
+    ),
+    Difference(
+        "names in a transaction's JSON", r"txn -w json .*", lambda etcd: etcd._replace(stdout=_newer_names(etcd.stdout))
+    ),
+    Difference("lease compares", r"txn <<< 'lease\(.*", _fixed(["SUCCESS", "", "t/1", "y", ""], NOTHING, 0)),
+    Difference(
+        "unknown results in compares",
+        r"txn <<< 'mod\(\"t/1\"\) >= .*",
+        _fixed(NOTHING, ['Error: malformed comparison: mod("t/1") >= "0" (unknown result >=)', ""], 3),
+    ),
+    Difference(
+        "single quotes",
+        r"after \"put t/1 'single quoted'\"",
+        lambda etcd: etcd._replace(
+            stdout=[{'"Value" : "s"': '"Value" : "single quoted"'}.get(x, x) for x in etcd.stdout]
+        ),
+    ),
+    Difference("endpoint health on stdout", r"endpoint health .*simple|endpoint health --cluster", _health_on_stdout),
+    Difference("endpoint health on stdout", r"endpoint health of one alive, one dead", _health_on_stdout),
+    Difference("alarms carry a header", r"alarm \w+ -w json", _fixed([[("header", HEADER)], ""], NOTHING, 0)),
+    Difference("alarms carry a header", r"alarm \w+ -w fields", _fixed(HEADER_FIELDS, NOTHING, 0)),
+    Difference("alarms carry a header", r"alarm \w+ -w protobuf", _message()),
+    Difference("further fields in JSON", r"endpoint status -w json", _added("dbSizeQuota", "Status", 2**31)),
+    Difference("further fields in JSON", r"endpoint hashkv -w json", _added("hash_revision", "HashKV", ANY)),
+    Difference("leases as protobuf", r"lease list -w protobuf", _message()),
+    Difference("leases as protobuf", r"lease grant 100 -w protobuf", _message((2, "<number>"), (3, 100))),
+    Difference("leases as protobuf", r"lease revoke -w protobuf", _message()),
+    Difference("leases as protobuf", r"lease keep-alive --once -w protobuf", _message((2, "<number>"), (3, 500))),
+    Difference("leases as protobuf", r"lease timetolive  -w protobuf", _message((2, "<number>"), (3, ANY), (4, 500))),
+    Difference(
+        "leases as protobuf",
+        r"lease timetolive --keys -w protobuf",
+        _message((2, "<number>"), (3, ANY), (4, 500), (5, b"lk1"), (5, b"lk2")),
+    ),
+    Difference("leases as protobuf", r"lease timetolive .*-w protobuf of none", _message((2, 0x1234), (3, "<number>"))),
+    Difference("member list --hex", r"member list --hex -w json", _hexadecimal),
+    Difference("exit code of a locked command", r"lock lock/a -- sh -c exit 3", lambda etcd: etcd._replace(code=3)),
+    Difference(
+        "end of input of watch -i",
+        r"watch -i( <<< '')?",
+        lambda etcd: etcd._replace(stderr=[*etcd.stderr[:-2], "Error: error reading watch request line: EOF", ""]),
+    ),
+)
+
+
+def expected(label: str, etcd: Shown) -> Shown:
+    """What zetcdctl must show where etcdctl showed this."""
+    for difference in DIFFERENCES:
+        if re.fullmatch(difference.steps, label, re.DOTALL):
+            etcd = difference.expected(etcd)
+    return etcd
