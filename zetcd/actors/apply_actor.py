@@ -333,6 +333,11 @@ class ApplyActor(Actor):
         if outcome.granted or outcome.checkpointed or outcome.revoked:
             for peer, load in self._loads.items():
                 self._send_lease_changes(peer, load, outcome)
+        for peer in self._loads:
+            # After the changes: lease must know its own checkpoints from those of a former life (rule 11).
+            own = [(sequence, result) for origin, sequence, result in outcome.replies if origin == peer.incarnation]
+            if own:
+                self.send(peer, Replies(own))
 
     def _send_feed(self, outcome: Outcome, before: int) -> None:
         events = _NO_EVENTS

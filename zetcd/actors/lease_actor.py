@@ -24,6 +24,7 @@ from zetcd.base.settings import Settings
 from zetcd.lease.lessor import Lessor
 from zetcd.wire.entry import Command, Entry, LeaseCheckpoint, encode_entries
 from zetcd.wire.local import (
+    Failed,
     KeepAlive,
     LeaseAnswer,
     LeaseChanges,
@@ -34,6 +35,7 @@ from zetcd.wire.local import (
     ReadFailed,
     ReadIndex,
     Refused,
+    Replies,
     Standing,
     TimeToLive,
 )
@@ -56,6 +58,7 @@ class LeaseActor(Actor):
     """Role lease: dials raft and apply; owner for api."""
 
     role: ClassVar[str] = "lease"
+    tick_ms: int = limits.LEASE_SCAN_MS
 
     def __init__(self, settings: Settings, incarnation: int) -> None:
         super().__init__()
@@ -90,6 +93,7 @@ class LeaseActor(Actor):
             ReadConfirmed: self._on_confirmed,
             ReadFailed: self._on_read_failed,
             Refused: self._on_refused,
+            Replies: self._on_replies,
             Standing: self._on_standing,
         }
 
@@ -209,16 +213,25 @@ class LeaseActor(Actor):
             lessor.checkpointed(row)
             if self._unsaved is not None:
                 self._unsaved.pop(row.id, None)
-            if row.id in self._resets:
-                lease = lessor.find(row.id)
-                if lease is not None and lessor.is_full(lease):
-                    for ask in self._resets.pop(row.id):
-                        self._renew(ask)
         for lease_id in message.revoked:
             lessor.revoked(lease_id)
             self._revoking.pop(lease_id, None)
             for ask in self._resets.pop(lease_id, ()):
                 self._renew(ask)
+
+    def _on_replies(self, _peer: Peer, message: Replies) -> None:
+        """Outcomes of our own proposals; they follow the changes they made. Only checkpoints to 0 are waited for."""
+        for sequence, result in message.replies:
+            _, lease_ids = self._proposed.pop(sequence, (0, ()))
+            if isinstance(result, Failed):
+                self._give_up(lease_ids, Error(result.code, result.message))
+                continue
+            for lease_id in lease_ids:
+                lease = self.lessor.find(lease_id)
+                if lease is not None:
+                    self.lessor.reset(lease)
+                for ask in self._resets.pop(lease_id, ()):
+                    self._renew(ask)
 
     # -- leadership ------------------------------------------------------------------------------------------------
     def _on_standing(self, _peer: Peer, message: Standing) -> None:
