@@ -9,13 +9,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import ClassVar
 
-import structlog
-
 from zetcd.actors.actor import Actor, Peer
 from zetcd.base import limits
 from zetcd.base.errors import Fatal
 from zetcd.base.ids import Epoch
 from zetcd.base.settings import Settings
+from zetcd.host.logs import Logger, configure
 from zetcd.wal.epoch import draw_epoch, lock_directory
 from zetcd.wal.log import Log
 from zetcd.wal.port import Files
@@ -59,7 +58,14 @@ class WalActor(Actor):
 
     role: ClassVar[str] = "wal"
 
-    def __init__(self, settings: Settings, port: Files, *, segment_bytes: int = limits.SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        port: Files,
+        logger: Logger | None = None,
+        *,
+        segment_bytes: int = limits.SEGMENT_BYTES,
+    ) -> None:
         super().__init__()
         opened = open_wal(settings, port, segment_bytes=segment_bytes)
         self.report = opened.report
@@ -78,7 +84,7 @@ class WalActor(Actor):
         self._number = 0
         self._idle_end = 0
         self._stopping = False
-        _tell(opened.report)
+        _tell(opened.report, logger or configure(settings, "wal"))
 
     def on_peer(self, peer: Peer) -> None:
         """Raft or apply."""
@@ -154,15 +160,14 @@ class WalActor(Actor):
         return not self._waiting
 
 
-def _tell(report: Report) -> None:
+def _tell(report: Report, logger: Logger) -> None:
     """The report of recovery, in the process log; a cut is loud."""
-    log = structlog.get_logger("wal")
     for warning in report.warnings:
-        log.warning("wal: look at this", what=warning)
+        logger.warn(warning)  # noqa: G010 - our own Logger
     cut = report.cut
     if cut is not None:
-        log.error(
-            "wal: the log was cut",
+        logger.error(
+            "the log was cut",
             file=cut.file,
             offset=cut.offset,
             reason=cut.reason,
@@ -170,8 +175,8 @@ def _tell(report: Report) -> None:
             suspect_cut=cut.suspect,
             kept=cut.kept,
         )
-    log.info(
-        "wal: recovered",
+    logger.info(
+        "log recovered",
         directory=report.directory,
         fresh=report.fresh,
         segments=report.segments,

@@ -12,8 +12,6 @@ import argparse
 import os
 import sys
 
-import structlog
-
 from zetcd.actors.actor import Peer
 from zetcd.actors.wal_actor import WalActor
 from zetcd.base import limits
@@ -81,7 +79,6 @@ def hold(arguments: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     parser = argparse.ArgumentParser()
     parser.add_argument("act", choices=["write", "read", "hold"])
     parser.add_argument("directory")

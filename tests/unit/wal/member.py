@@ -3,11 +3,13 @@
 from zetcd.actors.actor import Peer
 from zetcd.actors.wal_actor import WalActor
 from zetcd.base.settings import Settings
+from zetcd.host.logs import Logger
 from zetcd.wal.memory import MemoryFiles
 from zetcd.wire.entry import Block, Entry, Put, decode_entries, encode_entries
 from zetcd.wire.local import HardState, Message, Persist, Persisted, Recover, Recovered
 
 SETTINGS = Settings(name="m1", data_dir="/d", cluster_id=7, member_id=9)
+QUIET = Logger(2, "fatal", {})
 WAL_DIR = "/d/member/wal"
 
 
@@ -35,7 +37,7 @@ class Member:
 
     def __init__(self, files: MemoryFiles, segment_bytes: int = 4096, settings: Settings = SETTINGS) -> None:
         self.files = files
-        self.actor = WalActor(settings, files, segment_bytes=segment_bytes)
+        self.actor = WalActor(settings, files, QUIET, segment_bytes=segment_bytes)
         self.raft = Peer("raft", 0, 1)
         self.apply = Peer("apply", 0, 1)
         self.actor.on_peer(self.raft)

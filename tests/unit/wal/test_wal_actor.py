@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.wal.member import SETTINGS, WAL_DIR, Member, block, entries_of, newest
+from tests.unit.wal.member import QUIET, SETTINGS, WAL_DIR, Member, block, entries_of, newest
 from zetcd.actors.actor import Peer
 from zetcd.actors.wal_actor import WalActor, open_wal
 from zetcd.base import limits
@@ -145,7 +145,7 @@ def test_the_log_is_read_once_in_a_life() -> None:
     member = Member(MemoryFiles())
     with pytest.raises(Fatal, match="once in a life"):
         member.turn(Recover())
-    actor = WalActor(dataclasses.replace(SETTINGS, data_dir="/e"), member.files)
+    actor = WalActor(dataclasses.replace(SETTINGS, data_dir="/e"), member.files, QUIET)
     with pytest.raises(Fatal, match="before it has read"):
         actor.on_batch(Peer("raft", 0, 2), [Persist(1, None, [])])
 

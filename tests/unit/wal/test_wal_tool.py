@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.wal.member import block
+from tests.unit.wal.member import QUIET, block
 from zetcd.actors.actor import Peer
 from zetcd.actors.wal_actor import WalActor
 from zetcd.base.settings import Settings
@@ -19,7 +19,9 @@ from zetcd.wire.local import HardState, Persist, Recover, Release
 def member(tmp_path: Path) -> Path:
     """A data directory whose log has several segments; its last turn is unproven."""
     port = HostFiles()
-    actor = WalActor(Settings(data_dir=str(tmp_path), cluster_id=0xC0FFEE, member_id=9), port, segment_bytes=4096)
+    actor = WalActor(
+        Settings(data_dir=str(tmp_path), cluster_id=0xC0FFEE, member_id=9), port, QUIET, segment_bytes=4096
+    )
     raft = Peer("raft", 0, 1)
     actor.on_batch(raft, [Recover()])
     for index in range(1, 21):
