@@ -89,7 +89,7 @@ class RangeCursor(Cursor):
     """A range read: collects the rows that may be answered, then counts the rest of the range."""
 
     __slots__ = (
-        "_bytes", "_count", "_counting", "_limit", "_past", "_query", "_reverse", "_rows", "_scan", "_sorted", "_start",
+        "_bytes", "_count", "_counting", "_limit", "_past", "_pinned", "_query", "_reverse", "_rows", "_scan", "_sorted", "_start",
         "_stop", "_store", "_wanted", "revision",
     )  # fmt: skip
 
@@ -112,6 +112,7 @@ class RangeCursor(Cursor):
         self._bytes = 0
         self._count = 0
         self._counting: Counting | None = None
+        self._pinned = False
         self._scan: Scan | Past
         if latest:
             self._scan = store.current.scan(self._start, self._stop, reverse=self._reverse)
@@ -169,6 +170,8 @@ class RangeCursor(Cursor):
             if start != self._start and not self._past:
                 store.counts.learn(self._start, start, self._count)  # so that the next page starts at a bound
             self._counting = Counting(store, start, self._stop, self._past)
+            if self._pinned:
+                self._counting.pin()
             self._scan.close()
 
     def _collect(self, pairs: list[Pair], size: int) -> None:
@@ -205,6 +208,7 @@ class RangeCursor(Cursor):
 
     def pin(self) -> None:
         """See `Cursor`."""
+        self._pinned = True
         if self._counting is not None:
             self._counting.pin()
         else:

@@ -179,12 +179,13 @@ class Branch:
         self.nested: list[Branch] = []  # one for each nested transaction among ops, in order
 
     def walk(self) -> Iterator[Put | DeleteRange | Range]:
-        """All operations that will run, in no particular order."""
+        """All operations that will run, in their order."""
+        nested = iter(self.nested)
         for op in self.ops:
-            if not isinstance(op, Txn):
+            if isinstance(op, Txn):
+                yield from next(nested).walk()
+            else:
                 yield op
-        for branch in self.nested:
-            yield from branch.walk()
 
 
 def choose(store: Store, txn: Txn) -> Branch:

@@ -156,7 +156,8 @@ class Execution:
                 results.append(self._delete(op))
             else:
                 inner = next(nested)
-                results.append(TxnDone(self.store.shown_revision, inner.succeeded, self._run(inner)))
+                done = self._run(inner)
+                results.append(TxnDone(self.store.shown_revision, inner.succeeded, done))
         return results
 
     def _range(self, query: Range) -> RangeDone:

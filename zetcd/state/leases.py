@@ -4,8 +4,8 @@ Deadlines are not here: they belong to the lease process of the leader, which pr
 A key has at most one lease; a lease outlives its keys. `remaining` is the TTL last checkpointed, 0 for a full one.
 """
 
+from zetcd.base import limits
 from zetcd.base.errors import LEASE_EXISTS, LEASE_NOT_FOUND, LEASE_TTL_TOO_LARGE, Error
-from zetcd.base.limits import LEASE_TTL_MAX_S, READ_SLICE_KEYS
 from zetcd.mvcc.keys import lease_id, lease_key, lease_of, pack_lease, successor, unpack_lease
 from zetcd.mvcc.overlay import Overlay
 from zetcd.mvcc.scan import Scan
@@ -45,7 +45,7 @@ class Leases:
 
     def grant(self, lease: int, ttl: int, index: int) -> Error | LeaseRow:
         """Create a lease by the entry at index; ttl in seconds, already raised to the minimum."""
-        if ttl > LEASE_TTL_MAX_S:
+        if ttl > limits.LEASE_TTL_MAX_S:
             return LEASE_TTL_TOO_LARGE
         if lease == 0:
             return LEASE_NOT_FOUND
@@ -93,7 +93,7 @@ class Leases:
         scan = self.scan(after)
         found: list[LeaseRow] = []
         while len(found) < count and not scan.done:
-            found += [row_of(*pair) for pair in scan.take(min(count - len(found), READ_SLICE_KEYS))]
+            found += [row_of(*pair) for pair in scan.take(min(count - len(found), limits.READ_SLICE_KEYS))]
         scan.close()
         return found[:count]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from zetcd.base.limits import READ_SLICE_KEYS
+from zetcd.base import limits
 from zetcd.mvcc.cursor import Cursor
 from zetcd.mvcc.engine import Pair
 from zetcd.mvcc.scan import Scan
@@ -24,9 +24,9 @@ class ListCursor(Cursor):
         scan = self._scan
         read = 0
         while not scan.done:
-            if read >= READ_SLICE_KEYS:
+            if read >= limits.READ_SLICE_KEYS:
                 return None
-            pairs: list[Pair] = scan.take(READ_SLICE_KEYS)
+            pairs: list[Pair] = scan.take(limits.READ_SLICE_KEYS)
             read += len(pairs) or 1
             self._keys += [key for key, _ in pairs]
         self.close()
