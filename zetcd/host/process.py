@@ -7,6 +7,7 @@ The same datagrams go to systemd and to `zetcd`'s own supervisor, so an actor do
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import socket
 import sys
@@ -25,6 +26,7 @@ SUPERVISOR_VARIABLE = "_ZETCD_SUPERVISOR"
 
 _PR_SET_PDEATHSIG = 1
 _PINGS_PER_TIMEOUT = 4
+_READY_WAIT_MS = 2_000
 
 
 class Notifier:
@@ -59,7 +61,8 @@ class Notifier:
 
     def ready(self, status: str = "") -> None:
         """The process serves: ends the supervisor's wait for a start."""
-        self._send("READY=1" + (f"\nSTATUS={status}" if status else ""))
+        # Said once and waited for, so worth waiting for room; pings come again.
+        self._send("READY=1" + (f"\nSTATUS={status}" if status else ""), _READY_WAIT_MS)
 
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
@@ -77,11 +80,16 @@ class Notifier:
                 self._next_ping_ms = now + self._ping_every_ms
                 self._send("WATCHDOG=1")
 
-    def _send(self, text: str) -> None:
-        if self._socket is not None:
-            # Nobody listens any more, or does not read: our own death is decided elsewhere.
-            with contextlib.suppress(OSError):
-                self._socket.send(text.encode())
+    def _send(self, text: str, wait_ms: int = 0) -> None:
+        if self._socket is None:
+            return
+        # Nobody listens any more, or does not read: our own death is decided elsewhere.
+        with contextlib.suppress(OSError):
+            if wait_ms:
+                poll = select.poll()
+                poll.register(self._socket, select.POLLOUT)
+                poll.poll(wait_ms)
+            self._socket.send(text.encode())
 
 
 def die_with_parent(environ: Mapping[str, str] = os.environ) -> None:

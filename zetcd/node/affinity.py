@@ -6,6 +6,8 @@ a warm processor costs half of waking a sleeping one (design decision 12). ``wal
 several api processes take the processors of ``api`` in turn.
 """
 
+import os
+import sys
 from collections.abc import Sequence
 
 from zetcd.wire.routes import ROLES
@@ -71,3 +73,18 @@ def _numbers(text: str, allowed: Sequence[int]) -> list[int]:
     if not numbers or not set(numbers) <= set(allowed):
         raise ValueError(f"of processors that are here ({', '.join(map(str, allowed))}), not {text!r}")
     return numbers
+
+
+def main() -> int:
+    """``python -m zetcd.node.affinity API_PROCESSES``: what auto means here, a line ``process processors`` each."""
+    apis = int(sys.argv[1])
+    chosen = _auto(apis, sorted(os.sched_getaffinity(0)))
+    for role in ROLES:
+        for number in range(apis if role == "api" else 1):
+            name = f"{role}-{number}" if role == "api" else role
+            sys.stdout.write(f"{name} {' '.join(map(str, processors(chosen, role, number)))}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

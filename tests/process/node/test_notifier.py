@@ -52,7 +52,8 @@ def test_a_supervisor_that_does_not_read_or_is_gone_does_not_stop_us(tmp_path: P
     sock = receiver(name)
     notifier = Notifier(name, 1)
     for _ in range(2_000):
-        notifier.ready()
+        notifier.status("nobody reads it")
+    notifier.ready()
     sock.close()
     notifier.ready()
 
