@@ -171,6 +171,19 @@ def test_segments_are_cut_and_release_purges_those_wholly_at_or_below_the_index(
     assert again.actor.cluster == 7
 
 
+def test_rule_02_a_segment_is_synced_before_another_proves_it() -> None:
+    """Its last turn asked for no sync; the head of the next segment still counts it as being on the disk."""
+    member = Member(MemoryFiles(), 1024)
+    member.persist(block(1, 1, 1, size=300), state=HardState(1, 9, 0))
+    member.turn(member.ready(state=HardState(1, 9, 1), sync=False))
+    member.persist(block(2, 1, 1, size=600))
+    assert len([n for n in member.files.list_dir(WAL_DIR) if n.endswith(".wal")]) == 2
+    member.files.lose_power(lambda _: 0)
+    again = Member(member.files, 1024)
+    assert sorted(entries_of(again.blocks)) == [1, 2]
+    assert again.state == HardState(1, 9, 1)
+
+
 def test_the_current_segment_stays_whatever_is_released() -> None:
     member = Member(MemoryFiles())
     member.persist(block(1, 3, 1))
