@@ -17,7 +17,7 @@ import zmq
 from tests.bench.servers import ZetcdServer
 from tests.compat.oracle import Etcd, Gateway, binary, from_json, to_json
 
-CALL_MS = 30_000
+CALL_MS = 15_000
 
 
 class Side(Protocol):
