@@ -5,7 +5,6 @@ children in order has nothing to report), 1 for a wrong setting or a directory o
 line that is none, 78 where a process refused to start, 70 where restarts did not help.
 """
 
-import platform
 import sys
 from collections.abc import Sequence
 
@@ -81,7 +80,10 @@ def _say(text: str) -> None:
 
 def version_text() -> str:
     """In the shape of etcd's."""
-    import zmq  # loaded for this line alone
+    # Loaded for these lines alone.
+    import platform
+
+    import zmq
 
     return (
         f"zetcd Version: {zetcd.__version__}\n"

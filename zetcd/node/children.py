@@ -3,7 +3,6 @@
 import array
 import contextlib
 import os
-import secrets
 import signal
 import socket
 import struct
@@ -128,7 +127,7 @@ class NoticeSocket:
     """Receives what children send; the kernel vouches for the sender's process id."""
 
     def __init__(self) -> None:
-        self.address = f"@zetcd-{os.getpid()}-{secrets.token_hex(8)}"
+        self.address = f"@zetcd-{os.getpid()}-{os.urandom(8).hex()}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._socket.bind("\0" + self.address[1:])
