@@ -102,6 +102,18 @@ class HubMachine(RuleBasedStateMachine):
     def feed(self, how: str) -> None:
         self.apply.feed(gap=how == "gap", lose=how == "lost")
 
+    @rule(
+        operations=st.lists(st.tuples(keys, st.sampled_from([b"x", None])), min_size=1, max_size=3),
+        how=st.sampled_from(["whole", "gap", "lost"]),
+        frames=st.integers(1, 6),
+    )
+    def write_and_feed(self, operations: list[tuple[bytes, bytes | None]], how: str, frames: int) -> None:
+        """The common course of things, so that watches are live when something goes wrong."""
+        self.pump(frames)
+        self.write(operations)
+        self.feed(how)
+        self.pump(frames)
+
     @rule(back=st.integers(0, 4))
     def compact(self, back: int) -> None:
         self.store.compact_revision = max(self.store.compact_revision, self.store.revision - back)
