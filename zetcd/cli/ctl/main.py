@@ -1,6 +1,7 @@
 """Entry of zetcdctl: finds the command, reads flags and environment, runs it, and turns failures into exit codes."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -17,6 +18,8 @@ _ENVIRONMENT_ONLY = ("API", "WATCH_KEY", "WATCH_RANGE_END")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program. argv: without the program's name; None: the process's own. Returns the exit code."""
+    if argv is None:
+        _die_of_signals()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return run(words)
@@ -24,12 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if exit_.text:
             _complain(f"Error: {exit_.text}")
         return exit_.code
-    except KeyboardInterrupt:
-        return 128 + 2  # as a shell shows a program that SIGINT ended
-    except BrokenPipeError:
-        # Whoever read our output has gone (``| head``); keep the interpreter from flushing into the void.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ERROR
+
+
+def _die_of_signals() -> None:
+    """SIGINT and SIGPIPE (``| head`` has seen enough) end the process at once and in silence, as they end etcdctl."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def run(words: Sequence[str]) -> int:

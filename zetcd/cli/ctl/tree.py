@@ -35,7 +35,7 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
     flag("cacert", "", "CA bundle that TLS servers are verified with"),
     flag("cert", "", "TLS certificate file of this client"),
     flag("command-timeout", 5.0, "time limit of a short command, dialing not counted", duration=True),
-    flag("debug", False, "print the settings in use and the requests sent, on stderr"),
+    flag("debug", False, "print the settings in use on stderr"),
     flag("dial-timeout", 2.0, "time limit for a connection to come up", duration=True),
     flag("discovery-srv", "", "domain whose SRV records name the endpoints", "d"),
     flag("discovery-srv-name", "", "service name within the SRV records"),
