@@ -22,6 +22,7 @@ from zetcd.actors.watching import Watching
 from zetcd.base import errors, limits
 from zetcd.base.errors import Error, WireError
 from zetcd.base.settings import Settings
+from zetcd.compactor.schedule import Compactor, parse_retention
 from zetcd.service import replies
 from zetcd.wire import client as api
 from zetcd.wire.entry import Alarm, Command, Compact
@@ -59,12 +60,16 @@ class ApiActor(Actor):
         self.rng = rng
         self.calls = Calls(incarnation, settings.request_timeout_ms)
         self.watching = Watching(self, settings)
+        retention = parse_retention(settings.auto_compaction_mode, settings.auto_compaction_retention)
+        # One of the api processes keeps the calendar for all.
+        self._compactor = Compactor(settings.auto_compaction_mode, retention) if number == 0 else None
         self.clients = Clients(self.watching.pause, self.watching.resume, self.watching.drop)
         self.counters = {
             "requests": 0, "batches": 0, "undecodable": 0, "too_many_requests": 0, "timeouts": 0, "malformed": 0,
         }  # fmt: skip
         self.standing = Standing(0, 0, is_leader=False, is_learner=False, commit=0, applied=0, last_index=0)
         self.revision = 0
+        self.compact_revision = -1
         self.db_bytes = 0
         self.now_ms = 0
         self.cluster = 0
@@ -233,8 +238,7 @@ class ApiActor(Actor):
             return True
         if not self._alarm_raised:
             self._alarm_raised = True
-            alarm = Alarm(1, self.member, 1)
-            self.calls.write(Call(NOWHERE, 0, _ignore, alarm), alarm, 16)
+            self.propose(Alarm(1, self.member, 1))
         self.refuse(ticket, index, errors.NO_SPACE)
         return False
 
@@ -242,10 +246,9 @@ class ApiActor(Actor):
         """Ask apply."""
         self.calls.read(call, query)
 
-    def compact_by_itself(self, revision: int) -> None:
-        """Auto compaction."""
-        command = Compact(revision)
-        self.calls.write(Call(NOWHERE, 0, _ignore, command), command, 16)
+    def propose(self, command: Command) -> None:
+        """A write that no client waits for."""
+        self.calls.write(Call(NOWHERE, 0, _ignore, command, on_failed=_ignore_failure), command, 64)
 
     def _on_replies(self, _peer: Peer, message: Replies) -> None:
         writes, reads = self.calls.writes, self.calls.reads
@@ -293,6 +296,7 @@ class ApiActor(Actor):
     # -- the feed --------------------------------------------------------------------------------------------------
     def _on_feed(self, _peer: Peer, message: Feed) -> None:
         self.revision = message.revision
+        self.compact_revision = message.compact_revision
         self.watching.on_feed(message)
 
     def _on_subscribed(self, _peer: Peer, message: Subscribed) -> None:
@@ -326,6 +330,12 @@ class ApiActor(Actor):
         self.clients.retry()
         self.tick_ms = limits.CLIENT_RETRY_MS if self.clients.stalled else limits.TICK_MS
         self.watching.on_tick(now_ms)
+        if self._compactor is not None and self._recovered:
+            revision = self._compactor.on_tick(
+                now_ms, self.revision, self.compact_revision, is_leader=self.standing.is_leader
+            )
+            if revision is not None:
+                self.propose(Compact(revision))
 
     def end_turn(self) -> None:
         """Send what the turn gathered."""
@@ -354,3 +364,7 @@ class ApiActor(Actor):
 
 def _ignore(_actor: ApiActor, _call: Call, _result: Result) -> None:
     """For calls of our own."""
+
+
+def _ignore_failure(_call: Call, _failed: Failed) -> None:
+    """What failed is tried again when it is due again."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from zetcd.actors.calls import Call
 from zetcd.actors.clients import Envelope, Ticket
+from zetcd.actors.recipes import Recipes
 from zetcd.base import errors, limits
 from zetcd.base.settings import Settings
 from zetcd.service import replies
@@ -23,6 +24,17 @@ from zetcd.wire.local import Failed, Feed, FeedCredit, Histories, HistoryCompact
 if TYPE_CHECKING:
     from zetcd.actors.actor import Peer
     from zetcd.actors.api_actor import ApiActor
+
+
+RECIPES = (
+    api.LockRequest,
+    api.UnlockRequest,
+    api.CampaignRequest,
+    api.ProclaimRequest,
+    api.LeaderRequest,
+    api.ObserveRequest,
+    api.ResignRequest,
+)
 
 
 class Watching:
@@ -38,18 +50,23 @@ class Watching:
         self._streams: dict[bytes, dict[Envelope, None]] = {}
         self._polls: dict[int, Ticket] = {}
         self._next_poll = 1
+        self._stream_count = 0
         self._uncredited = 0
+        self._told: dict[Envelope, None] = {}  # streams that were sent something since the last probe
+        self._probe_at: int | None = None
+        self.recipes = Recipes(actor, self.hub)
         self._handlers: dict[type, Callable[[Ticket, int, api.Request], None]] = {
             api.WatchCreateRequest: self._create,
             api.WatchCancelRequest: self._cancel,
             api.WatchProgressRequest: self._progress,
             api.WatchPollRequest: self._poll,
+            **dict.fromkeys(RECIPES, self._recipe),
         }
 
     @property
     def waiting(self) -> int:
         """Long polls and recipe steps that wait: they count against admission."""
-        return len(self._polls)
+        return len(self._polls) + self.recipes.count
 
     # -- requests --------------------------------------------------------------------------------------------------
     def on_request(self, ticket: Ticket, index: int, request: api.Request) -> None:
@@ -61,13 +78,19 @@ class Watching:
         envelope = ticket.envelope
         self._actor.release(ticket)
         streams = self._streams.setdefault(envelope[0], {})
-        streams[envelope] = None
+        if envelope not in streams:
+            if self._stream_count >= limits.WATCH_STREAMS_MAX:
+                self._actor.clients.send(envelope, replies.encode(replies.error(errors.TOO_MANY_REQUESTS)))
+                return
+            self._stream_count += 1
+            streams[envelope] = None
         self.hub.create(envelope, request)
 
     def _cancel(self, ticket: Ticket, _index: int, request: api.Request) -> None:
         assert isinstance(request, api.WatchCancelRequest)
         self._actor.release(ticket)
-        self.hub.cancel(ticket.envelope, request)
+        if not self.recipes.cancel(ticket.envelope):
+            self.hub.cancel(ticket.envelope, request)
 
     def _progress(self, ticket: Ticket, index: int, _request: api.Request) -> None:
         envelope = ticket.envelope
@@ -80,7 +103,7 @@ class Watching:
 
     def _poll(self, ticket: Ticket, index: int, request: api.Request) -> None:
         assert isinstance(request, api.WatchPollRequest)
-        if len(self._polls) >= limits.WATCH_POLLS_MAX:
+        if self.waiting >= limits.WATCH_POLLS_MAX:
             self._actor.refuse(ticket, index, errors.TOO_MANY_REQUESTS)
             return
         token = self._next_poll
@@ -88,6 +111,12 @@ class Watching:
         self._polls[token] = ticket
         wait = min(max(0, request.wait_ms), limits.WATCH_POLL_WAIT_MAX_MS)
         self.hub.poll(token, request, self._actor.now_ms + wait)
+
+    def _recipe(self, ticket: Ticket, index: int, request: api.Request) -> None:
+        if self.waiting >= limits.WATCH_POLLS_MAX:
+            self._actor.refuse(ticket, index, errors.TOO_MANY_REQUESTS)
+        else:
+            self.recipes.start(ticket, index, request)  # type: ignore[arg-type]
 
     # -- clients ---------------------------------------------------------------------------------------------------
     def pause(self, client: bytes) -> None:
@@ -103,7 +132,10 @@ class Watching:
     def drop(self, client: bytes) -> None:
         """It is gone, or was dropped."""
         for stream in self._streams.pop(client, ()):
+            self._stream_count -= 1
+            self._told.pop(stream, None)
             self.hub.drop(stream)
+        self.recipes.drop(client)
 
     # -- apply -----------------------------------------------------------------------------------------------------
     def on_feed(self, feed: Feed) -> None:
@@ -112,8 +144,17 @@ class Watching:
         self.hub.on_feed(feed)
 
     def on_tick(self, now_ms: int) -> None:
-        """Deadlines of polls, progress."""
+        """Deadlines of polls, progress, and a word on quiet streams, so that a client that is gone is noticed."""
         self.hub.on_tick(now_ms)
+        if self._probe_at is None:
+            self._probe_at = now_ms + limits.CLIENT_IDLE_PROBE_MS
+        elif now_ms >= self._probe_at:
+            self._probe_at = now_ms + limits.CLIENT_IDLE_PROBE_MS
+            for streams in self._streams.values():
+                for stream in streams:
+                    if stream not in self._told:
+                        self.hub.progress(stream)
+            self._told.clear()
 
     def end_turn(self, apply: Peer | None) -> None:
         """Requests of the hub go to apply, its output to the clients."""
@@ -129,8 +170,12 @@ class Watching:
             if self._uncredited > limits.FEED_CREDIT_BYTES:
                 actor.send(apply, FeedCredit(self._uncredited))
                 self._uncredited = 0
+        for wait, woken in hub.take_woken():
+            assert isinstance(wait, tuple)
+            self.recipes.on_woken(wait, woken)
         for target, data in hub.take():
             if isinstance(target, tuple):
+                self._told[target] = None
                 actor.clients.send(target, data)
             else:
                 assert isinstance(target, int)

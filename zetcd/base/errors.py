@@ -75,6 +75,7 @@ TOO_MANY_OPS = _etcd(INVALID_ARGUMENT, "too many operations in txn request")
 DUPLICATE_KEY = _etcd(INVALID_ARGUMENT, "duplicate key given in txn request")
 INVALID_SORT_OPTION = _etcd(INVALID_ARGUMENT, "invalid sort option")
 REQUEST_TOO_LARGE = _etcd(INVALID_ARGUMENT, "request is too large")
+REQUEST_CANCELED = _etcd(CANCELED, "request canceled")
 TOO_MANY_REQUESTS = _etcd(RESOURCE_EXHAUSTED, "too many requests")
 
 # Store.

@@ -9,7 +9,6 @@ MIB = 1024 * KIB
 
 # -- the public API (owner: api) -------------------------------------------------------------------
 REQUEST_BYTES_DEFAULT = 1_572_864  # --max-request-bytes, etcd's default: 1.5 MiB
-REQUEST_OVERHEAD_BYTES = 512 * KIB  # what a frame may be larger than a request (etcd's gRPC overhead)
 TXN_OPS_DEFAULT = 128  # --max-txn-ops, etcd's default
 BATCH_REQUESTS_MAX = 4_096  # requests in one {"op": "batch"}
 NESTING_MAX = 64  # depth of nested transactions
@@ -41,7 +40,6 @@ PERSIST_INFLIGHT_BYTES_MAX = 64 * MIB  # raft -> wal, unanswered
 APPLY_INFLIGHT_BYTES_MAX = 64 * MIB  # raft -> apply, sent and not applied
 UNCOMMITTED_BYTES_MAX = 64 * MIB  # raft log beyond commit; more is refused with "too many requests"
 LOG_CACHE_BYTES_MAX = 128 * MIB  # applied blocks raft keeps for followers
-FEED_RING_BYTES_MAX = 16 * MIB  # recent encoded feed frames kept by apply
 FEED_FRAME_BYTES_MAX = 8 * MIB  # above it the frame says gap(previous, revision)
 FEED_UNACKED_BYTES_MAX = 32 * MIB  # per api: above it frames say gap until the api returns credit
 FEED_CREDIT_BYTES = 256 * KIB  # an api returns credit in steps of this

@@ -6,7 +6,7 @@ behaviour): the first complaint is the one the client reads.
 
 from zetcd.base import errors, limits
 from zetcd.base.errors import Error
-from zetcd.mvcc.txn import check_txn
+from zetcd.mvcc.txn import check_put, check_txn
 from zetcd.wire import client as api
 from zetcd.wire.entry import (
     IGNORE_LEASE,
@@ -28,28 +28,31 @@ SORT_ORDERS = frozenset({0, 1, 2})
 SORT_TARGETS = frozenset(SortTarget)
 
 
-def put(request: api.PutRequest | api.PutOp) -> Put | Error:
+def put(request: api.PutRequest) -> Put | Error:
     """KV.Put."""
-    if not request.key:
-        return errors.EMPTY_KEY
+    command = _put(request)
+    return check_put(command) or command
+
+
+def _put(request: api.PutRequest | api.PutOp) -> Put:
     flags = PREV_KV if request.prev_kv else 0
     if request.ignore_value:
-        if request.value:
-            return errors.VALUE_PROVIDED
         flags |= IGNORE_VALUE
     if request.ignore_lease:
-        if request.lease:
-            return errors.LEASE_PROVIDED
         flags |= IGNORE_LEASE
     return Put(request.key, request.value, request.lease, flags)
 
 
-def range_(request: api.RangeRequest | api.RangeOp) -> Range | Error:
+def range_(request: api.RangeRequest) -> Range | Error:
     """KV.Range; unknown sort options are refused as etcd 3.6 does (older ones ignore or crash)."""
     if not request.key:
         return errors.EMPTY_KEY
     if request.sort_order not in SORT_ORDERS or request.sort_target not in SORT_TARGETS:
         return errors.INVALID_SORT_OPTION
+    return _range(request)
+
+
+def _range(request: api.RangeRequest | api.RangeOp) -> Range:
     return Range(
         request.key,
         request.range_end,
@@ -66,44 +69,41 @@ def range_(request: api.RangeRequest | api.RangeOp) -> Range | Error:
     )
 
 
-def delete_range(request: api.DeleteRangeRequest | api.DeleteRangeOp) -> DeleteRange | Error:
+def delete_range(request: api.DeleteRangeRequest) -> DeleteRange | Error:
     """KV.DeleteRange."""
-    if not request.key:
-        return errors.EMPTY_KEY
+    return _delete_range(request) if request.key else errors.EMPTY_KEY
+
+
+def _delete_range(request: api.DeleteRangeRequest | api.DeleteRangeOp) -> DeleteRange:
     return DeleteRange(request.key, request.range_end, PREV_KV if request.prev_kv else 0)
 
 
 def txn(request: api.TxnRequest, max_ops: int) -> Txn | Error:
-    """KV.Txn; what is wrong with it is `check_txn`'s to say, on both branches and all levels."""
-    command = _txn(request, 0)
-    return command if isinstance(command, Error) else check_txn(command, max_ops) or command
+    """KV.Txn; what is wrong with it is `check_txn`'s to say, on both branches and all levels. An operation that is
+    none is etcd's "key not found"."""
+    command, empty = _txn(request)
+    return check_txn(command, max_ops) or (errors.KEY_NOT_FOUND if empty else command)
 
 
-def _txn(request: api.TxnRequest | api.TxnOp, depth: int) -> Txn | Error:
-    if depth > limits.NESTING_MAX:
-        return errors.invalid(f"transactions nest deeper than {limits.NESTING_MAX}")
-    branches: list[list[Op]] = []
-    for requests in (request.success, request.failure):
-        branch: list[Op] = []
-        for item in requests:
-            op = _op(item, depth)
-            if isinstance(op, Error):
-                return op
-            branch.append(op)
-        branches.append(branch)
-    return Txn([_compare(compare) for compare in request.compare], branches[0], branches[1])
-
-
-def _op(item: api.RequestOp, depth: int) -> Op | Error:
-    if item.request_put is not None:
-        return put(item.request_put)
-    if item.request_range is not None:
-        return range_(item.request_range)
-    if item.request_delete_range is not None:
-        return delete_range(item.request_delete_range)
-    if item.request_txn is not None:
-        return _txn(item.request_txn, depth + 1)
-    return errors.KEY_NOT_FOUND  # etcd's answer to an empty operation
+def _txn(request: api.TxnRequest | api.TxnOp) -> tuple[Txn, bool]:
+    """The command, and whether it holds an operation that is none (and is left out)."""
+    branches: tuple[list[Op], list[Op]] = ([], [])
+    empty = False
+    for branch, items in zip(branches, (request.success, request.failure), strict=True):
+        for item in items:
+            if item.request_put is not None:
+                branch.append(_put(item.request_put))
+            elif item.request_range is not None:
+                branch.append(_range(item.request_range))
+            elif item.request_delete_range is not None:
+                branch.append(_delete_range(item.request_delete_range))
+            elif item.request_txn is not None:
+                nested, inner_empty = _txn(item.request_txn)  # the decoder has bounded the depth
+                branch.append(nested)
+                empty = empty or inner_empty
+            else:
+                empty = True
+    return Txn([_compare(compare) for compare in request.compare], *branches), empty
 
 
 def _compare(compare: api.CompareMap) -> Compare:

@@ -55,11 +55,12 @@ def delete_range(header: Header, result: DeleteDone) -> DeleteRangeReply:
 
 
 def txn(header: Header, result: TxnDone, command: Txn) -> TxnReply:
-    """TxnResponse. Inner headers carry only the revision; that of a nested txn is empty (etcd's way)."""
-    inner = Header(revision=result.revision)
+    """TxnResponse. Inner headers carry only the revision, as it was when the operation was done; that of a nested txn
+    is empty (etcd's way)."""
     responses: list[ResponseOp] = []
     ops = command.success if result.succeeded else command.failure
     for op, each in zip(ops, result.results, strict=True):
+        inner = Header(revision=each.revision)
         if isinstance(each, PutDone):
             responses.append(ResponseOp(response_put=put(inner, getattr(op, "key", b""), each)))
         elif isinstance(each, RangeDone):
