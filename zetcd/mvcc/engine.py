@@ -32,7 +32,8 @@ class EngineScan(Protocol):
 class EngineTable(Protocol):
     """The keys under one first byte, without it."""
 
-    get: Get
+    def get(self, key: bytes, /) -> bytes | None:
+        """The value of key."""
 
     def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False, keys_only: bool = False) -> EngineScan:
         """Pairs in [start, stop), descending in reverse; stop None is the end of the table. keys_only: the values do
@@ -42,8 +43,11 @@ class EngineTable(Protocol):
 class Batch(Protocol):
     """Writes that become visible and durable together. Keys carry the first byte of their table."""
 
-    put: Callable[[bytes, bytes], None]
-    delete: Callable[[bytes], None]
+    def put(self, key: bytes, value: bytes, /) -> None:
+        """Set key."""
+
+    def delete(self, key: bytes, /) -> None:
+        """Remove key, if it is there."""
 
     def write(self) -> None:
         """Apply and sync. Raises Fatal where the disk fails. May be called from another thread than the reads."""
@@ -124,9 +128,9 @@ class MemoryTable:
     def __init__(self, engine: MemoryEngine, prefix: bytes) -> None:
         self._engine = engine
         self._prefix = prefix
-        self.get: Get = self._get
 
-    def _get(self, key: bytes) -> bytes | None:
+    def get(self, key: bytes, /) -> bytes | None:
+        """See `EngineTable`."""
         return self._engine.pairs.get(self._prefix + key)
 
     def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False, keys_only: bool = False) -> "MemoryScan":
@@ -170,9 +174,12 @@ class MemoryBatch:
     def __init__(self, engine: MemoryEngine) -> None:
         self._engine = engine
         self._writes: dict[bytes, bytes | None] = {}
-        self.put: Callable[[bytes, bytes], None] = self._writes.__setitem__
 
-    def delete(self, key: bytes) -> None:
+    def put(self, key: bytes, value: bytes, /) -> None:
+        """See `Batch`."""
+        self._writes[key] = value
+
+    def delete(self, key: bytes, /) -> None:
         """See `Batch`."""
         self._writes[key] = None
 

@@ -89,8 +89,8 @@ class RangeCursor(Cursor):
     """A range read: collects the rows that may be answered, then counts the rest of the range."""
 
     __slots__ = (
-        "_bytes", "_count", "_counting", "_limit", "_past", "_pinned", "_query", "_reverse", "_rows", "_scan", "_sorted", "_start",
-        "_stop", "_store", "_wanted", "revision",
+        "_bytes", "_count", "_counting", "_limit", "_past", "_pinned", "_query", "_reverse", "_rows", "_scan",
+        "_sorted", "_start", "_stop", "_store", "_wanted", "revision",
     )  # fmt: skip
 
     def __init__(self, store: Store, query: Range, *, latest: bool) -> None:
@@ -119,7 +119,7 @@ class RangeCursor(Cursor):
         else:
             self._scan = Past(store.overlay, self._start, self._stop, query.revision, query.revision)
         if query.count_only:
-            self._count_from(self._start)
+            self._count_from(self._start, 0)
 
     def step(self) -> Result | None:
         """See `Cursor`."""
@@ -153,26 +153,33 @@ class RangeCursor(Cursor):
             if full:
                 continue  # what the limit cuts is still counted
             self._collect(pairs, size)
-            if self._is_full() and not scan.done:
-                self._count_from(self._start if self._reverse else pairs[-1][0] + b"\x00")
-                if self._counting is not None:
-                    self._count = 0 if self._reverse else self._count
-                    return True
+            if self._is_full() and not scan.done and self._count_rest():
+                return True
         return True
 
     def _is_full(self) -> bool:
         return self._query.count_only or bool(self._wanted and len(self._rows) >= self._wanted)
 
-    def _count_from(self, start: bytes) -> None:
-        """Count what lies from start on with what is known of the present, if the view still is the present."""
+    def _count_rest(self) -> bool:
+        """The limit is reached: count what lies behind it with what is known of the present, if the view still is the
+        present; otherwise the scan goes on to the end."""
+        if self._reverse:
+            return self._count_from(self._start, 0)
+        # Where the answer is cut the next page begins: a bound there makes its count known.
+        return self._count_from(self._rows[self._limit - 1][0] + b"\x00", self._limit)
+
+    def _count_from(self, start: bytes, before: int) -> bool:
         store = self._store
-        if self.revision == store.shown_revision and Counting.reaches(store, self._past):
-            if start != self._start and not self._past:
-                store.counts.learn(self._start, start, self._count)  # so that the next page starts at a bound
-            self._counting = Counting(store, start, self._stop, self._past)
-            if self._pinned:
-                self._counting.pin()
-            self._scan.close()
+        if self.revision != store.shown_revision or not Counting.reaches(store, self._past):
+            return False
+        if before and not self._past:
+            store.counts.learn(self._start, start, before)
+        self._count = before
+        self._counting = Counting(store, start, self._stop, self._past)
+        if self._pinned:
+            self._counting.pin()
+        self._scan.close()
+        return True
 
     def _collect(self, pairs: list[Pair], size: int) -> None:
         query = self._query

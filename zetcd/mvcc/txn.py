@@ -77,9 +77,10 @@ def check_put(put: Put) -> Error | None:
     return None
 
 
-def check_txn(txn: Txn, max_ops: int = limits.TXN_OPS_DEFAULT) -> Error | None:
-    """What is wrong with txn as a request; both branches count, taken or not. max_ops: --max-txn-ops."""
-    return _check_operations(txn, max_ops, 1) or _check_branches(txn)
+def check_txn(txn: Txn, max_ops: int = limits.TXN_OPS_DEFAULT, *, empty: bool = False) -> Error | None:
+    """What is wrong with txn as a request; both branches count, taken or not. max_ops: --max-txn-ops. empty: the
+    request held an operation that is none, which a Txn cannot say; etcd calls it "key not found"."""
+    return _check_operations(txn, max_ops, 1) or (KEY_NOT_FOUND if empty else None) or _check_branches(txn)
 
 
 def _check_operations(txn: Txn, budget: int, depth: int) -> Error | None:

@@ -1,7 +1,6 @@
 """The machine against the model: any commands, reads at any revision, flushes, sweeps and crashes at any moment."""
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,10 @@ from zetcd.wire.local import (
     StoreStatus,
 )
 
-KEYS = [b"\x00", b"\x00\x00", b"\x00\xff", b"a", b"a\x00", b"a\x00\x00", b"a\x00\xff", b"aa", b"b", b"b/1", b"b/2", b"\xff", b"\xff\xff"]  # fmt: skip
+KEYS = [
+    b"\x00", b"\x00\x00", b"\x00\xff", b"a", b"a\x00", b"a\x00\x00", b"a\x00\xff", b"aa", b"b", b"b/1", b"b/2", b"\xff",
+    b"\xff\xff",
+]  # fmt: skip
 LEASES = [-3, 1, 2, 2**63 - 1]
 
 keys = st.sampled_from(KEYS)
@@ -299,7 +301,7 @@ class LevelMachines(Machines):
 
 
 @pytest.fixture(autouse=True)
-def small_slices(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds so low that short histories meet them."""
     monkeypatch.setattr(limits, "READ_SLICE_KEYS", 3)
     monkeypatch.setattr(limits, "HISTORY_SLICE_REVISIONS", 3)
@@ -310,7 +312,6 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(counts, "LEARN_MIN", 1)
     monkeypatch.setattr(limits, "RANGE_COUNT_CACHE_MAX", 6)
     monkeypatch.setattr(counting, "LOG_REVISIONS_MAX", 12)
-    yield
 
 
 def test_machine_is_the_model() -> None:

@@ -75,10 +75,11 @@ class Replica:
         return flush
 
     def flush(self) -> None:
-        """Everything executed is in the engine."""
-        flush = self.freeze()
-        flush.write()
-        self.machine.flushed(flush)
+        """Everything executed and swept is in the engine."""
+        flush = self.machine.freeze(0, force=True)
+        if flush is not None:
+            flush.write()
+            self.machine.flushed(flush)
 
     def history(self, query: Query) -> tuple[int, list[Event]]:
         """A slice of history: (upto, events)."""
