@@ -1,8 +1,9 @@
 """Elections, by the server's own operations; observing is a watch of the candidates, so that it resumes by itself."""
 
 import asyncio
+import contextlib
 import queue
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 
 from zetcd.base import errors as etcd
 from zetcd.client.background import Background
@@ -140,7 +141,7 @@ class Election:
         """The leader's key and value now, None without a leader."""
         return self._background.run(self._election.leader())
 
-    def observe(self) -> Iterator[wire.KeyValue]:
+    def observe(self) -> Generator[wire.KeyValue, None, None]:
         """The leader now, then every new leader and every new value of one."""
         box: queue.SimpleQueue[wire.KeyValue | BaseException | None] = queue.SimpleQueue()
 
@@ -165,4 +166,5 @@ class Election:
                     raise leader
                 yield leader
         finally:
-            self._background.tell(task.cancel)
+            with contextlib.suppress(Error):  # the client is closed, and its tasks with it
+                self._background.tell(task.cancel)

@@ -162,8 +162,8 @@ class Engine:
             if frames is not None:
                 self._session.on_frames(lane, frames, now)
             self._linger(lane, connection, wait)
-        except BaseException:
-            wait.finished = True  # an interrupt: nobody wants the answer
+        except BaseException:  # an interrupt: nobody wants the answer
+            wait.finished = True
             raise
         finally:
             self._lock.release()

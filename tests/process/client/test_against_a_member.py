@@ -138,6 +138,7 @@ def test_election(client: Client, member: Member) -> None:
         assert next(leaders).value == b"two"
         assert rival.leader().value == b"two"  # type: ignore[union-attr]
         rival.resign()
+    leaders.close()
 
 
 def test_cluster_and_maintenance(client: Client, member: Member) -> None:
