@@ -9,11 +9,13 @@ from zetcd.mvcc.overlay import Overlay, Table
 
 names = st.binary(min_size=1, max_size=2)
 rows = st.one_of(st.none(), st.binary(max_size=2))
+Writes = list[tuple[bytes, bytes | None]]
 writes = st.lists(st.tuples(names, rows), max_size=12)
+layers = st.tuples(writes, writes, writes)
 stops = st.one_of(st.none(), names)
 
 
-def write(table: Table, changes: list[tuple[bytes, bytes | None]], model: dict[bytes, bytes]) -> None:
+def write(table: Table, changes: Writes, model: dict[bytes, bytes]) -> None:
     for name, row in changes:
         if row is None:
             table.delete(name)
@@ -23,11 +25,9 @@ def write(table: Table, changes: list[tuple[bytes, bytes | None]], model: dict[b
             model[name] = row
 
 
-def three_layers(
-    engine_rows: list[tuple[bytes, bytes | None]],
-    frozen: list[tuple[bytes, bytes | None]],
-    active: list[tuple[bytes, bytes | None]],
-) -> tuple[Overlay, dict[bytes, bytes]]:
+def three_layers(written: tuple[Writes, Writes, Writes]) -> tuple[Overlay, dict[bytes, bytes]]:
+    """What is in the engine, in the frozen and in the active layer."""
+    engine_rows, frozen, active = written
     overlay, model = Overlay(MemoryEngine()), dict[bytes, bytes]()
     write(overlay.current, engine_rows, model)
     flush = overlay.freeze(State())
@@ -40,38 +40,26 @@ def three_layers(
     return overlay, model
 
 
-@given(writes, writes, writes, names, stops, st.booleans(), st.integers(1, 4))
+@given(layers, names, stops, st.booleans(), st.integers(1, 4))
 def test_scan_sees_all_layers(
-    low: list[tuple[bytes, bytes | None]],
-    middle: list[tuple[bytes, bytes | None]],
-    high: list[tuple[bytes, bytes | None]],
-    start: bytes,
-    stop: bytes | None,
-    reverse: bool,
-    count: int,
+    written: tuple[Writes, Writes, Writes], start: bytes, stop: bytes | None, reverse: bool, count: int
 ) -> None:
-    overlay, model = three_layers(low, middle, high)
+    overlay, model = three_layers(written)
     inside = [(k, v) for k, v in sorted(model.items(), reverse=reverse) if start <= k and (stop is None or k < stop)]
     scan = overlay.current.scan(start, stop, reverse=reverse)
     found = []
     while not scan.done:
         found += scan.take(count)
     assert found == inside
-    assert all(overlay.current.get(name) == model.get(name) for name, _ in low + middle + high)
+    assert all(overlay.current.get(name) == model.get(name) for layer in written for name, _ in layer)
 
 
-@given(writes, writes, writes, writes, st.booleans(), st.integers(1, 3), names)
-def test_pinned_scan_does_not_see_later_writes(
-    low: list[tuple[bytes, bytes | None]],
-    middle: list[tuple[bytes, bytes | None]],
-    high: list[tuple[bytes, bytes | None]],
-    later: list[tuple[bytes, bytes | None]],
-    reverse: bool,
-    count: int,
-    start: bytes,
+@given(layers, writes, st.booleans(), st.integers(1, 3), names)
+def test_rule_19_a_pinned_scan_does_not_see_later_writes(
+    written: tuple[Writes, Writes, Writes], later: Writes, reverse: bool, count: int, start: bytes
 ) -> None:
-    """Rule 19: long reads go on in later turns on the view of the turn they began in, flushes or not."""
-    overlay, model = three_layers(low, middle, high)
+    """Long reads go on in later turns on the view of the turn they began in, flushes or not."""
+    overlay, model = three_layers(written)
     expected = [(k, v) for k, v in sorted(model.items(), reverse=reverse) if k >= start]
     scan = overlay.current.scan(start, None, reverse=reverse)
     found = scan.take(count)
@@ -89,15 +77,9 @@ def test_pinned_scan_does_not_see_later_writes(
     assert found == expected
 
 
-@given(writes, writes, writes, names, st.integers(1, 3))
-def test_seek_leaves_out_what_lies_before(
-    low: list[tuple[bytes, bytes | None]],
-    middle: list[tuple[bytes, bytes | None]],
-    high: list[tuple[bytes, bytes | None]],
-    target: bytes,
-    count: int,
-) -> None:
-    overlay, model = three_layers(low, middle, high)
+@given(layers, names, st.integers(1, 3))
+def test_seek_leaves_out_what_lies_before(written: tuple[Writes, Writes, Writes], target: bytes, count: int) -> None:
+    overlay, model = three_layers(written)
     scan = overlay.current.scan(b"", None)
     found = scan.take(count)
     passed = found[-1][0] if found else b""

@@ -75,11 +75,8 @@ def test_filters_do_not_change_count(replica: Replica) -> None:
 def test_keys_only_and_count_only(replica: Replica) -> None:
     answer = replica.read(Range(*ALL, keys_only=True, sort_target=SortTarget.VALUE))
     assert isinstance(answer, RangeDone)
-    assert [(key, len(row)) for key, row in answer.rows] == [
-        (b"c", HEADER_BYTES),
-        (b"a", HEADER_BYTES),
-        (b"b", HEADER_BYTES),
-    ]
+    assert [key for key, _ in answer.rows] == [b"c", b"a", b"b"]
+    assert {len(row) for _, row in answer.rows} == {HEADER_BYTES}
     assert replica.read(Range(*ALL, count_only=True, limit=1)) == RangeDone(7, [], more=False, count=3)
     assert replica.read(Range(b"a", count_only=True)) == RangeDone(7, [], more=False, count=1)
     assert replica.read(Range(b"x", count_only=True)) == RangeDone(7, [], more=False, count=0)

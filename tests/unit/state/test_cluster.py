@@ -87,9 +87,8 @@ def test_corrupt_refuses_all_writes(replica: Replica) -> None:
 
 
 def test_alarms_in_the_same_block_take_effect_at_once(replica: Replica) -> None:
-    results = replica.run(
-        Put(b"b", b""), Alarm(ACTIVATE, 1, NOSPACE), Put(b"c", b""), Alarm(DEACTIVATE, 1, NOSPACE), Put(b"d", b"")
-    )
+    put = Put(b"b", b"")
+    results = replica.run(put, Alarm(ACTIVATE, 1, NOSPACE), put, Alarm(DEACTIVATE, 1, NOSPACE), put)
     assert errors_of(results, NO_SPACE) == [False, False, True, False, False]
 
 

@@ -10,6 +10,7 @@ from zetcd.wire.entry import (
     IGNORE_LEASE,
     IGNORE_VALUE,
     PREV_KV,
+    Command,
     Compare,
     DeleteRange,
     LeaseGrant,
@@ -40,7 +41,9 @@ def test_revisions_start_at_one_and_count_changes(replica: Replica) -> None:
     same = Put(b"a", b"same")
     assert replica.run(same, same) == [PutDone(2), PutDone(3)]
     assert replica.one(DeleteRange(b"nothing")) == DeleteDone(3, 0, [])
-    assert replica.one(Txn([], [Range(b"a")], [])) == TxnDone(3, True, [replica.read(Range(b"a"))])
+    read = replica.read(Range(b"a"))
+    assert isinstance(read, RangeDone)
+    assert replica.one(Txn([], [Range(b"a")], [])) == TxnDone(3, True, [read])
     assert replica.one(NoOp()) == Done(3)
 
 
@@ -129,13 +132,8 @@ def test_range_compares(replica: Replica) -> None:
 
 def test_reads_see_earlier_writes_of_their_transaction(replica: Replica) -> None:
     replica.run(Put(b"k", b"1"))
-    done = replica.one(
-        Txn(
-            [],
-            [Range(b"k"), Put(b"k", b"2"), Range(b"k"), Range(b"k", revision=2), DeleteRange(b"q"), Put(b"z", b"")],
-            [],
-        )
-    )
+    read, old = Range(b"k"), Range(b"k", revision=2)
+    done = replica.one(Txn([], [read, Put(b"k", b"2"), read, old, DeleteRange(b"q"), Put(b"z", b"")], []))
     assert isinstance(done, TxnDone)
     before, put, after, past, deleted, last = done.results
     assert shown(before)[0][1] == b"1"
@@ -193,7 +191,7 @@ def test_overlapping_deletes_in_one_transaction(replica: Replica) -> None:
 
 
 def test_event_levels(replica: Replica) -> None:
-    commands = [Put(b"a", b"1"), Put(b"a", b"2"), DeleteRange(b"a")]
+    commands: list[Command] = [Put(b"a", b"1"), Put(b"a", b"2"), DeleteRange(b"a")]
     replica.machine.event_level = 0
     assert replica.execute(*commands).events == []
     replica.machine.event_level = 1

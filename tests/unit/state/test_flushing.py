@@ -39,21 +39,18 @@ def story(count: int) -> list[Command]:
     commands: list[Command] = [MemberChange(1, 9, "m9", ["p9"]), LeaseGrant(1, 10), LeaseGrant(2, 10)]
     for number in range(count):
         key = b"k%d" % dice.randrange(15)
-        commands.append(
-            dice.choice(
-                [
-                    Put(key, b"%d" % number),
-                    Put(key, b"", dice.choice([1, 2])),
-                    DeleteRange(key),
-                    Txn([Compare(1, 0, key, 1)], [Put(b"t", key), DeleteRange(b"k0", b"k2")], [Put(key, b"else")]),
-                    LeaseCheckpoint([(1, number)]),
-                    LeaseRevoke(dice.choice([1, 2])),
-                    LeaseGrant(dice.choice([1, 2]), 20),
-                    Compact(number // 3),
-                    Alarm(dice.choice([1, 2, 2]), 9, 1),
-                ]
-            )
-        )
+        kinds: list[Command] = [
+            Put(key, b"%d" % number),
+            Put(key, b"", dice.choice([1, 2])),
+            DeleteRange(key),
+            Txn([Compare(1, 0, key, 1)], [Put(b"t", key), DeleteRange(b"k0", b"k2")], [Put(key, b"else")]),
+            LeaseCheckpoint([(1, number)]),
+            LeaseRevoke(dice.choice([1, 2])),
+            LeaseGrant(dice.choice([1, 2]), 20),
+            Compact(number // 3),
+            Alarm(dice.choice([1, 2, 2]), 9, 1),
+        ]
+        commands.append(dice.choice(kinds))
     return commands
 
 
