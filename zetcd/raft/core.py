@@ -260,7 +260,12 @@ class Core:
             self.term = term
             self.vote = 0
         self.leader = leader
+        former = self.role
         self._leave(Follower)
+        if isinstance(former, Follower) and not leader:
+            # Only a leader or a granted vote starts the timeout anew (Raft section 5.2): otherwise a member that cannot
+            # win, but campaigns often, could keep the others from ever trying.
+            self.role.elapsed = former.elapsed
 
     def become_leader(self) -> None:
         """A majority voted for this member."""

@@ -62,8 +62,8 @@ class Follower:
         limit = self._ticks - 2 * self.core.config.election_ticks
         while self._asked and self._asked[0][0] <= limit:
             self.core.reads_failed += self._asked.popleft()[1]
-        if self.elapsed >= self.timeout:
-            self.elapsed = 0
+        if self.elapsed >= self.timeout and self.core.may_campaign():
+            self.elapsed = 0  # only now: who may not campaign must not seem to have heard of a leader
             self.core.campaign()
 
     def flush(self) -> None:

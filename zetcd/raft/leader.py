@@ -59,15 +59,23 @@ class Leader:
                 self.core.reads_failed += read.contexts
 
     def on_conf(self) -> None:
-        """A configuration took effect. A leader outside it steps down (Raft section 6)."""
+        """A configuration took effect. A leader outside it goes on, without a vote, until a voter has its whole log and
+        takes over (thesis sections 4.2.2 and 3.10): stepping down at once could leave nobody who can win."""
         core = self.core
-        if core.id not in core.conf.voters and core.id not in core.conf.outgoing:
-            core.become_follower(core.term, 0)
-            return
         self._track()
         if self.transferee not in core.conf.voters:
             self.transferee = 0
         self._maybe_commit()
+        self._maybe_leave()
+
+    @property
+    def _leaving(self) -> bool:
+        conf = self.core.conf
+        return self.core.id not in conf.voters and self.core.id not in conf.outgoing
+
+    def _maybe_leave(self) -> None:
+        if self._leaving and not self.transferee and self.core.conf.voters:
+            self.transfer(max(self.core.conf.voters, key=lambda voter: self.match.get(voter, 0)))
 
     def _track(self) -> None:
         core = self.core
@@ -95,6 +103,7 @@ class Leader:
             self._transfer_elapsed += 1
             if self._transfer_elapsed >= core.config.election_ticks:
                 self.transferee = 0
+                self._maybe_leave()
         if self.elapsed >= core.config.election_ticks:
             self.elapsed = 0
             if core.config.check_quorum and not self._quorum_active():
@@ -106,7 +115,7 @@ class Leader:
     def _quorum_active(self) -> bool:
         """Thesis section 6.2: a leader that no majority has answered for an election timeout stops leading."""
         heard = {member: progress.active for member, progress in self.peers.items()}
-        heard[self.core.id] = True
+        heard[self.core.id] = True  # counts only where it votes
         for progress in self.peers.values():
             progress.active = False
         conf = self.core.conf
