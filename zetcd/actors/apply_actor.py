@@ -144,7 +144,10 @@ class ApplyActor(Actor):
             self._loads[peer] = _Load()
 
     def on_lost(self, peer: Peer) -> None:
-        """Forget what was meant for an api or lease process that is gone."""
+        """Forget what was meant for an api or lease process that is gone; raft goes before us at a clean stop."""
+        if peer is self._raft:
+            self._raft = None
+            return
         self._loads.pop(peer, None)
         api = self._apis.get(peer.incarnation)
         if api is None or api.peer is not peer:
@@ -485,5 +488,5 @@ class ApplyActor(Actor):
         self._stopping = True
 
     def stopped(self) -> bool:
-        """Whether everything executed is synced."""
-        return self._flushing is None and self.machine.flushed_index >= self.machine.applied
+        """Whether raft, which stops before us (rule 21), has left, and everything executed is synced."""
+        return self._raft is None and self._flushing is None and self.machine.flushed_index >= self.machine.applied

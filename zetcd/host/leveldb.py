@@ -79,11 +79,13 @@ class LevelTable:
 
     def scan(
         self, start: bytes, stop: bytes | None, *, reverse: bool = False, keys_only: bool = False
-    ) -> "LevelScan | LevelKeyScan":
+    ) -> "LevelScan | LevelReverseScan | LevelKeyScan":
         """See `EngineTable`."""
         if keys_only:
             return LevelKeyScan(self._iterator(start=start, stop=stop, reverse=reverse, include_value=False))
-        return LevelScan(self._iterator(start=start, stop=stop, reverse=reverse))
+        if reverse:
+            return LevelReverseScan(self._iterator(stop=stop, reverse=True), start)
+        return LevelScan(self._iterator(start=start, stop=stop))
 
 
 class LevelScan:
@@ -97,6 +99,38 @@ class LevelScan:
     def take(self, count: int) -> list[Pair]:
         """See `EngineScan`."""
         return list(islice(self._iterator, count))
+
+    def seek(self, key: bytes) -> None:
+        """See `EngineScan`."""
+        self._iterator.seek(key)
+
+    def close(self) -> None:
+        """See `EngineScan`."""
+        self._iterator.close()
+
+
+class LevelReverseScan:
+    """See `EngineScan`. plyvel 1.5.1 gives a reverse iterator nothing where the only row in its range is the one at
+    start, so the iterator runs without a start and the scan stops by itself."""
+
+    __slots__ = ("_done", "_iterator", "_start")
+
+    def __init__(self, iterator: Any, start: bytes) -> None:
+        self._iterator = iterator
+        self._start = start
+        self._done = False
+
+    def take(self, count: int) -> list[Pair]:
+        """See `EngineScan`."""
+        if self._done:
+            return []
+        pairs: list[Pair] = list(islice(self._iterator, count))
+        start = self._start
+        if pairs and pairs[-1][0] < start:
+            self._done = True
+            while pairs and pairs[-1][0] < start:
+                pairs.pop()
+        return pairs
 
     def seek(self, key: bytes) -> None:
         """See `EngineScan`."""

@@ -9,6 +9,7 @@ does.
 """
 
 import os
+import stat
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -81,11 +82,14 @@ def _open(outputs: tuple[str, ...]) -> int:
         except OSError as error:
             raise Fatal(f"--log-outputs {target}: {error.strerror}; name a file that can be written") from error
     descriptor = sys.stdout.fileno() if target == "stdout" else sys.stderr.fileno()
+    kind = os.fstat(descriptor).st_mode
+    if not stat.S_ISFIFO(kind) and not stat.S_ISCHR(kind):
+        return os.dup(descriptor)  # a regular file never blocks, and all processes must share its position
     try:
         # The open file is shared with other programs, whose mode must stay as it is: ours is opened anew.
         return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return os.dup(descriptor)  # a socket (journald) cannot be opened anew
+        return os.dup(descriptor)
 
 
 def configure(settings: Settings, role: str, number: int = 0) -> Logger:

@@ -16,7 +16,6 @@ from zetcd.base import limits
 from zetcd.base.errors import Fatal
 from zetcd.host import clock, sockets
 
-
 FAREWELL_MS = 500
 """How long the last frames of a process that ends in order may take."""
 

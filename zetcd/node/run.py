@@ -15,8 +15,9 @@ import zmq
 from zetcd.actors.actor import Actor
 from zetcd.actors.sessions import Sessions
 from zetcd.actors.tracing import Tracer
+from zetcd.base.errors import Fatal, Refusal
 from zetcd.base.settings import Settings
-from zetcd.host import clock, sockets
+from zetcd.host import clock, logs, sockets
 from zetcd.host.loop import Loop
 from zetcd.host.process import Notifier
 from zetcd.wire import routes
@@ -55,7 +56,13 @@ def _wal(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes
     from zetcd.actors.wal_actor import WalActor
     from zetcd.host.files import HostFiles
 
-    actor = WalActor(settings, HostFiles())
+    try:
+        actor = WalActor(settings, HostFiles(), logs.configure(settings, "wal"))
+    except Refusal:
+        raise
+    except Fatal as fatal:
+        # A log that cannot be opened now will not open a moment later: a person has to look.
+        raise Refusal(str(fatal)) from fatal
     sessions = Sessions(
         actor, number, _incarnation(), _tracer(settings, "wal"),
         epoch=actor.epoch, cluster=actor.cluster, member=actor.member,

@@ -82,7 +82,7 @@ def txn(request: api.TxnRequest, max_ops: int) -> Txn | Error:
     """KV.Txn; what is wrong with it is `check_txn`'s to say, on both branches and all levels. An operation that is
     none is etcd's "key not found"."""
     command, empty = _txn(request)
-    return check_txn(command, max_ops) or (errors.KEY_NOT_FOUND if empty else command)
+    return check_txn(command, max_ops, empty=empty) or command
 
 
 def _txn(request: api.TxnRequest | api.TxnOp) -> tuple[Txn, bool]:
