@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Self
 
+from msgspec import structs
+
 from zetcd.base import errors as etcd
 from zetcd.client.background import Background
 from zetcd.client.reactor import Engine
@@ -74,6 +76,30 @@ class _Handle:
         self._engine.settle()
 
 
+class _OpenReply:
+    """A reply whose events are taken one by one: what a loop that broke off has left is there for the next."""
+
+    __slots__ = ("_next", "_reply")
+
+    def __init__(self, reply: WatchReply | None) -> None:
+        self._reply = reply
+        self._next = 0
+
+    def event(self) -> EventMap | None:
+        """The next one."""
+        reply, place = self._reply, self._next
+        if reply is None or place == len(reply.events):
+            return None
+        self._next = place + 1
+        return reply.events[place]
+
+    def rest(self) -> WatchReply | None:
+        """All that is left."""
+        reply, place = self._reply, self._next
+        self._reply = None
+        return structs.replace(reply, events=reply.events[place:]) if reply and place < len(reply.events) else None
+
+
 class AsyncWatcher:
     """Iterate it for events; `replies` gives whole replies. Raises Error where the watch cannot go on, see
     `Error.compact_revision`. revision: the header revision of its creation."""
@@ -82,6 +108,7 @@ class AsyncWatcher:
         self._handle = _Handle(engine, request, callback or self._on_reply, self._on_over)
         self._loop = engine.loop
         self._replies: deque[WatchReply] = deque()
+        self._open_reply = _OpenReply(None)
         self._queued = 0
         self._waiter: asyncio.Future[None] | None = None
         self._over = False
@@ -121,6 +148,9 @@ class AsyncWatcher:
 
     async def next_reply(self) -> WatchReply | None:
         """The next reply with events or progress; None once closed. Raises Error."""
+        return self._open_reply.rest() or await self._take()
+
+    async def _take(self) -> WatchReply | None:
         while not self._replies:
             if self._over:
                 if self._error is not None:
@@ -139,10 +169,16 @@ class AsyncWatcher:
         while (reply := await self.next_reply()) is not None:
             yield reply
 
-    async def __aiter__(self) -> AsyncIterator[EventMap]:
-        while (reply := await self.next_reply()) is not None:
-            for event in reply.events:
-                yield event
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> EventMap:
+        while (event := self._open_reply.event()) is None:
+            reply = await self._take()
+            if reply is None:
+                raise StopAsyncIteration
+            self._open_reply = _OpenReply(reply)
+        return event
 
     def request_progress(self) -> None:
         """Ask for a progress reply: a revision up to which everything has been delivered."""
@@ -167,6 +203,7 @@ class Watcher:
         self._background = background
         self._handle = _Handle(background.engine, request, callback or self._on_reply, self._on_over)
         self._box: queue.SimpleQueue[WatchReply | None] = queue.SimpleQueue()
+        self._open_reply = _OpenReply(None)
         self._put = 0  # events; written by the loop's thread alone
         self._taken = 0  # events; written by the taker alone
         self._paused = False
@@ -210,6 +247,9 @@ class Watcher:
 
     def next_reply(self, timeout: float | None = None) -> WatchReply | None:
         """The next reply with events or progress; None once closed, or after timeout seconds. Raises Error."""
+        return self._open_reply.rest() or self._take(timeout)
+
+    def _take(self, timeout: float | None = None) -> WatchReply | None:
         if self._ended:
             return None
         try:
@@ -232,9 +272,16 @@ class Watcher:
         while (reply := self.next_reply()) is not None:
             yield reply
 
-    def __iter__(self) -> Iterator[EventMap]:
-        while (reply := self.next_reply()) is not None:
-            yield from reply.events
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> EventMap:
+        while (event := self._open_reply.event()) is None:
+            reply = self._take()
+            if reply is None:
+                raise StopIteration
+            self._open_reply = _OpenReply(reply)
+        return event
 
     def request_progress(self) -> None:
         """Ask for a progress reply: a revision up to which everything has been delivered."""

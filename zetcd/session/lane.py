@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from zetcd.session.call import Call, Kind
-from zetcd.session.options import BACKOFF_FIRST_S, BACKOFF_MAX_S
+from zetcd.session.options import BACKOFF_FIRST_S, DIAL_BACKOFF_MAX_S
 from zetcd.wire import client as wire
 
 DIALING, UP, RETIRED, CLOSED = 0, 1, 2, 3
@@ -150,4 +150,4 @@ class Endpoints:
         rounds = self._failures // len(self._urls)
         self._failures += 1
         wait = BACKOFF_FIRST_S * 2 ** min(rounds - 1, 16) if rounds else 0.0
-        self.not_before = now + min(BACKOFF_MAX_S, wait)
+        self.not_before = now + min(DIAL_BACKOFF_MAX_S, wait)

@@ -16,6 +16,7 @@ WATCH_QUEUE_EVENTS_MAX: Final = 65_536  # undelivered events of one watcher; bey
 TICK_S: Final = 0.05  # deadlines and retries are looked at so often, while anything is outstanding
 BACKOFF_FIRST_S: Final = 0.025  # before the first repetition; doubles
 BACKOFF_MAX_S: Final = 1.0
+DIAL_BACKOFF_MAX_S: Final = 0.25  # between connections: a member is back within seconds, and shall be found at once
 PROBE_AFTER_S: Final = 5.0  # a silent connection that somebody waits on is asked whether it lives
 
 

@@ -96,6 +96,23 @@ def test_watch_iterator_ends_when_closed_and_fails_when_compacted(stub: Stub) ->
     asyncio.run(main())
 
 
+def test_a_loop_that_breaks_off_leaves_the_rest_for_the_next(stub: Stub) -> None:
+    async def main() -> None:
+        async with AsyncClient(stub.endpoint) as client:
+            for _ in range(4):
+                await client.put("k")
+            watcher = await client.watch("k", start_revision=2)
+            async for event in watcher:
+                assert event.kv.mod_revision == 2
+                break
+            assert (await anext(watcher)).kv.mod_revision == 3
+            rest = await watcher.next_reply()
+            assert rest is not None
+            assert [event.kv.mod_revision for event in rest.events] == [4, 5]
+
+    asyncio.run(main())
+
+
 def test_a_taker_that_lags_is_bounded_and_loses_nothing(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zetcd.client.watch.WATCH_QUEUE_EVENTS_MAX", 20)
     assert options.WATCH_QUEUE_EVENTS_MAX > 20

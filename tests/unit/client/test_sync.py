@@ -113,6 +113,24 @@ def test_watch(client: Client) -> None:
     assert list(events) == []
 
 
+def test_a_loop_that_breaks_off_leaves_the_rest_for_the_next(client: Client) -> None:
+    for _ in range(6):
+        client.put("k")
+    with client.watch("k", start_revision=2) as watcher:  # six events in one reply
+        first = []
+        for event in watcher:
+            first.append(event.kv.mod_revision)
+            if len(first) == 2:
+                break
+        assert next(watcher).kv.mod_revision == 4
+        rest = watcher.next_reply(timeout=5)
+        assert rest is not None
+        assert first + [event.kv.mod_revision for event in rest.events] == [2, 3, 5, 6, 7]
+        assert watcher.next_reply(timeout=0.05) is None
+        client.put("k")
+        assert next(watcher).kv.mod_revision == 8
+
+
 def test_watch_with_a_callback(client: Client) -> None:
     seen: list[int] = []
     enough = threading.Event()
