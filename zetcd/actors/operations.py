@@ -19,6 +19,7 @@ from zetcd.service import commands, replies
 from zetcd.wire import client as api
 from zetcd.wire.entry import Alarm, Compact, LeaseRevoke, Put, Txn
 from zetcd.wire.local import (
+    Alarmed,
     CompactWait,
     DeleteDone,
     Done,
@@ -277,7 +278,7 @@ def alarm_get_done(command: Alarm, actor: ApiActor, call: Call, result: Status) 
     actor.answer(call.ticket, call.index, {"header": actor.header(result.revision), "alarms": alarms})
 
 
-def alarm_done(actor: ApiActor, call: Call, result: Status) -> None:
+def alarm_done(actor: ApiActor, call: Call, result: Alarmed) -> None:
     """AlarmResponse: the alarms that were raised or taken back."""
     alarms = [{"memberID": member, "alarm": kind} for member, kind in result.alarms]
     actor.answer(call.ticket, call.index, {"header": actor.header(result.revision), "alarms": alarms})

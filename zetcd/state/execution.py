@@ -15,7 +15,7 @@ from zetcd.mvcc.reads import RangeCursor, open_range
 from zetcd.mvcc.store import Store
 from zetcd.mvcc.txn import Branch, check_branch, choose, puts_anything
 from zetcd.state.leases import Leases, attached_key
-from zetcd.state.members import CORRUPT_ALARM, NOSPACE, Alarms, Members
+from zetcd.state.members import ACTIVATE, CORRUPT_ALARM, NOSPACE, Alarms, Members
 from zetcd.state.outcome import Outcome
 from zetcd.wire.entry import (
     IGNORE_LEASE,
@@ -33,7 +33,7 @@ from zetcd.wire.entry import (
     Range,
     Txn,
 )
-from zetcd.wire.local import DeleteDone, Done, Failed, LeaseGranted, PutDone, RangeDone, Result, TxnDone
+from zetcd.wire.local import Alarmed, DeleteDone, Done, Failed, LeaseGranted, PutDone, RangeDone, Result, TxnDone
 
 Handler = Callable[[Any], Result]
 SubResult = PutDone | RangeDone | DeleteDone | TxnDone
@@ -215,11 +215,13 @@ class Execution:
 
     # -- the cluster -----------------------------------------------------------------------------------------------
     def alarm(self, alarm: Alarm) -> Result:
-        """etcd Maintenance.Alarm, actions ACTIVATE and DEACTIVATE."""
-        if self.alarms.change(alarm.action, alarm.member, alarm.alarm):
+        """etcd Maintenance.Alarm, actions ACTIVATE and DEACTIVATE; the alarm NONE cannot be raised."""
+        told = [(alarm.member, alarm.alarm)] if alarm.alarm and alarm.action == ACTIVATE else []
+        if alarm.alarm and self.alarms.change(alarm.action, alarm.member, alarm.alarm):
+            told = [(alarm.member, alarm.alarm)]
             self.outcome.alarms_changed = True
             self._choose_handlers()
-        return Done(self.store.revision)
+        return Alarmed(self.store.revision, told)
 
     def member_change(self, change: MemberChange) -> Result:
         """Accept or reject a membership change (design rule 14)."""

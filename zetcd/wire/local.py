@@ -467,6 +467,13 @@ class HistoryCompacted(Struct, frozen=True, array_like=True, tag=12, gc=False):
     compact_revision: int
 
 
+class Alarmed(Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """Outcome of an Alarm command: the alarms it raised (again) or took back, as (member, alarm)."""
+
+    revision: int
+    alarms: list[tuple[int, int]]
+
+
 Result = (
     Failed
     | Done
@@ -481,6 +488,7 @@ Result = (
     | Status
     | Histories
     | HistoryCompacted
+    | Alarmed
 )
 
 

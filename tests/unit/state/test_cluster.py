@@ -27,7 +27,7 @@ from zetcd.wire.entry import (
     Range,
     Txn,
 )
-from zetcd.wire.local import ConfState, Done, Failed, Result, Status, StoreStatus
+from zetcd.wire.local import Alarmed, ConfState, Failed, Result, Status, StoreStatus
 
 NOSPACE, CORRUPTED = 1, 2
 
@@ -96,7 +96,7 @@ def test_repeated_alarms_change_nothing(replica: Replica) -> None:
     replica.run(Alarm(ACTIVATE, 1, NOSPACE))
     outcome = replica.execute(Alarm(ACTIVATE, 1, NOSPACE), Alarm(DEACTIVATE, 2, NOSPACE))
     assert not outcome.alarms_changed
-    assert [result for _, _, result in outcome.replies] == [Done(2), Done(2)]
+    assert [result for _, _, result in outcome.replies] == [Alarmed(2, [(1, NOSPACE)]), Alarmed(2, [])]
 
 
 def test_members(replica: Replica) -> None:
