@@ -16,6 +16,7 @@ from typing import Any
 
 from zetcd.base import limits
 from zetcd.base.errors import (
+    COMPACTED,
     DUPLICATE_KEY,
     EMPTY_KEY,
     INVALID_SORT_OPTION,
@@ -37,6 +38,7 @@ from zetcd.wire.entry import (
     CompareResult,
     CompareTarget,
     DeleteRange,
+    NoOp,
     Op,
     Put,
     Range,
@@ -77,10 +79,10 @@ def check_put(put: Put) -> Error | None:
     return None
 
 
-def check_txn(txn: Txn, max_ops: int = limits.TXN_OPS_DEFAULT, *, empty: bool = False) -> Error | None:
-    """What is wrong with txn as a request; both branches count, taken or not. max_ops: --max-txn-ops. empty: the
-    request held an operation that is none, which a Txn cannot say; etcd calls it "key not found"."""
-    return _check_operations(txn, max_ops, 1) or (KEY_NOT_FOUND if empty else None) or _check_branches(txn)
+def check_txn(txn: Txn, max_ops: int = limits.TXN_OPS_DEFAULT) -> Error | None:
+    """What is wrong with txn as a request; both branches count, taken or not. max_ops: --max-txn-ops. An operation that
+    is none stands in it as NoOp; etcd calls it "key not found"."""
+    return _check_operations(txn, max_ops, 1) or _check_branches(txn)
 
 
 def _check_operations(txn: Txn, budget: int, depth: int) -> Error | None:
@@ -103,9 +105,11 @@ def _check_operations(txn: Txn, budget: int, depth: int) -> Error | None:
     return None
 
 
-def _check_operation(op: Put | DeleteRange | Range) -> Error | None:
+def _check_operation(op: Put | DeleteRange | Range | NoOp) -> Error | None:
     if isinstance(op, Put):
         return check_put(op)
+    if isinstance(op, NoOp):
+        return KEY_NOT_FOUND
     if not op.key:
         return EMPTY_KEY
     if isinstance(op, Range) and not SortTarget.KEY <= op.sort_target <= SortTarget.VALUE:
@@ -208,6 +212,8 @@ def check_branch(store: Store, branch: Branch, has_lease: Callable[[int], bool])
             return LEASE_NOT_FOUND
     for op in ops:
         if isinstance(op, Range):
+            if op.revision < min(0, store.compact_revision):
+                return COMPACTED  # etcd, in transactions only: any other range below 0 is of the latest revision
             error = check_range(op, store.revision, store.compact_revision)
             if error is not None:
                 return error

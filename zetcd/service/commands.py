@@ -4,6 +4,8 @@ Pure functions, one per request type, in etcd's own order of checks (`server/etc
 behaviour): the first complaint is the one the client reads.
 """
 
+from typing import Any
+
 from zetcd.base import errors, limits
 from zetcd.base.errors import Error
 from zetcd.mvcc.txn import check_put, check_txn
@@ -17,6 +19,7 @@ from zetcd.wire.entry import (
     CompareTarget,
     DeleteRange,
     LeaseGrant,
+    NoOp,
     Op,
     Put,
     Range,
@@ -79,16 +82,17 @@ def _delete_range(request: api.DeleteRangeRequest | api.DeleteRangeOp) -> Delete
 
 
 def txn(request: api.TxnRequest, max_ops: int) -> Txn | Error:
-    """KV.Txn; what is wrong with it is `check_txn`'s to say, on both branches and all levels. An operation that is
-    none is etcd's "key not found"."""
-    command, empty = _txn(request)
-    return check_txn(command, max_ops, empty=empty) or command
+    """KV.Txn; what is wrong with it is `check_txn`'s to say, on both branches and all levels."""
+    command = _txn(request)
+    return check_txn(command, max_ops) or command
 
 
-def _txn(request: api.TxnRequest | api.TxnOp) -> tuple[Txn, bool]:
-    """The command, and whether it holds an operation that is none (and is left out)."""
+EMPTY_OPERATION: Any = NoOp()
+"""A request that holds none of the four; `check_txn` refuses it where it stands, so it never gets into the log."""
+
+
+def _txn(request: api.TxnRequest | api.TxnOp) -> Txn:
     branches: tuple[list[Op], list[Op]] = ([], [])
-    empty = False
     for branch, items in zip(branches, (request.success, request.failure), strict=True):
         for item in items:
             if item.request_put is not None:
@@ -98,12 +102,10 @@ def _txn(request: api.TxnRequest | api.TxnOp) -> tuple[Txn, bool]:
             elif item.request_delete_range is not None:
                 branch.append(_delete_range(item.request_delete_range))
             elif item.request_txn is not None:
-                nested, inner_empty = _txn(item.request_txn)  # the decoder has bounded the depth
-                branch.append(nested)
-                empty = empty or inner_empty
+                branch.append(_txn(item.request_txn))  # the decoder has bounded the depth
             else:
-                empty = True
-    return Txn([_compare(compare) for compare in request.compare], *branches), empty
+                branch.append(EMPTY_OPERATION)
+    return Txn([_compare(compare) for compare in request.compare], *branches)
 
 
 def _compare(compare: api.CompareMap) -> Compare:

@@ -8,7 +8,7 @@ from tests.compat.differential.draw import Request, Step
 
 Answer = dict[str, Any]
 
-TTL_TOLERANCE_S = 3
+TTL_TOLERANCE_S = 10
 IGNORED_HEADER = frozenset({"cluster_id", "member_id", "raft_term"})
 COMPARED_ERROR = frozenset({"code", "message"})
 ENUMS = {"PUT": 0, "DELETE": 1}
