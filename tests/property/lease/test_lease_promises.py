@@ -51,7 +51,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.links: list[Message] = []  # apply -> lease, in order
         self.reads: list[int] = []
         self.promised: dict[int, int] = {}  # lease -> real time before which it may not end
-        self.asked: dict[int, tuple[int, int]] = {}  # sequence -> (lease, when)
+        self.asked: dict[int, tuple[LeaseRow, int]] = {}  # sequence -> (lease as it was, when)
         self.sequence = self.lives = 0
         self.start_process()
 
@@ -82,12 +82,14 @@ class LeaseMachine(RuleBasedStateMachine):
                     self.answered(message)
 
     def answered(self, answer: LeaseAnswer) -> None:
-        lease, at_ms = self.asked.pop(answer.sequence)
+        asked, at_ms = self.asked.pop(answer.sequence)
+        lease = asked.id
         if not answer.code and answer.ttl:
             assert lease in self.rows, "renewed a lease that is gone"
             self.promised[lease] = max(self.promised[lease], at_ms + answer.ttl * 1_000)
         elif not answer.code:
-            assert lease not in self.rows or self.promised[lease] <= self.real_ms
+            granted_anew = lease not in self.rows or self.rows[lease].grant_index != asked.grant_index
+            assert granted_anew or self.promised[lease] <= self.real_ms, "called a living lease ended"
 
     @initialize(offset=st.integers(0, 10**9))
     def standing(self, offset: int) -> None:
@@ -162,7 +164,7 @@ class LeaseMachine(RuleBasedStateMachine):
         lease = data.draw(st.sampled_from(sorted(self.rows)))
         self.settle_grants()
         self.sequence += 1
-        self.asked[self.sequence] = (lease, self.real_ms)
+        self.asked[self.sequence] = (self.rows[lease], self.real_ms)
         self.actor.on_batch(self.api, [KeepAlive(self.sequence, lease)])
         self.turn()
 
