@@ -89,8 +89,16 @@ class ApplyActor(Actor):
 
     role = "apply"
 
-    def __init__(self, machine: Machine, flusher: Flusher) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        flusher: Flusher,
+        compaction_batch: int = limits.COMPACTION_BATCH,
+        compaction_pause_ms: int = limits.COMPACTION_PAUSE_MS,
+    ) -> None:
         super().__init__()
+        self._compaction_batch = compaction_batch
+        self._compaction_pause_ms = compaction_pause_ms
         self.machine = machine
         self.flusher = flusher
         self.counters = {"entries": 0, "blocks": 0, "reads": 0, "flushes": 0, "feed_gaps": 0}
@@ -420,8 +428,8 @@ class ApplyActor(Actor):
                 api.replies.append((sequence, result))
 
     def _sweep(self) -> None:
-        more = self.machine.sweep()
-        self.tick_ms = limits.COMPACTION_PAUSE_MS if more else limits.TICK_MS
+        more = self.machine.sweep(self._compaction_batch)
+        self.tick_ms = max(1, self._compaction_pause_ms) if more else limits.TICK_MS
         if self._waits:
             swept, revision = self.machine.swept_revision, self.machine.revision
             for api, sequence, wanted in self._waits:

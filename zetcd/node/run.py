@@ -88,7 +88,8 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     from zetcd.state.machine import Machine
 
     flusher = Flusher()
-    actor = ApplyActor(Machine(LevelEngine(settings.db_path, sync=not settings.unsafe_no_fsync)), flusher)
+    machine = Machine(LevelEngine(settings.db_path, sync=not settings.unsafe_no_fsync))
+    actor = ApplyActor(machine, flusher, settings.compaction_batch_limit, settings.compaction_sleep_ms)
     loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "apply")), context, notifier)
     loop.add_reader(flusher.done_fd, lambda: flusher.drain(actor.on_flushed))
     _ready_when(loop, lambda: actor.ready, notifier)
