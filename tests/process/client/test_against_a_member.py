@@ -1,10 +1,12 @@
 """Both clients against a real member: everything they offer, and everything it survives."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.process.member import Member
@@ -214,3 +216,34 @@ def test_watch_through_kills_of_every_process_without_loss_or_repetition(tmp_pat
     assert set(numbers) <= set(acknowledged) | set(doubtful)
     assert not refused, "what is refused for sure is asked again until it is taken"
     assert len(doubtful) <= 10, "only what was in flight when something died is in doubt"
+
+
+def test_a_frozen_api_process_is_left_for_its_neighbour(tmp_path: Path) -> None:
+    """Two api processes share the port. One of them stops dead: connections stand, nothing answers."""
+    with (
+        Member(tmp_path / "m", "--api-processes", "2") as member,
+        Client(member.endpoint, timeout=20, try_timeout=0.5, connect_timeout=0.5) as client,
+        client.watch("k") as watcher,
+    ):
+        written, doubtful = set(), set()
+        for frozen in ("api-0", "api-1"):
+            process = member.processes()[frozen]
+            process.suspend()
+            for number in range(20):
+                try:
+                    client.put("k", f"{frozen} {number}")
+                    written.add(f"{frozen} {number}")
+                except Error as error:
+                    doubtful.add((f"{frozen} {number}", error.outcome_unknown))
+            with contextlib.suppress(psutil.NoSuchProcess):  # its watchdog may have been faster
+                process.resume()
+        assert all(unknown for _, unknown in doubtful)
+        assert len(doubtful) <= 2, "one write was with the frozen process"
+        client.put("k", "end")
+        seen = []
+        for event in watcher:
+            if event.kv.value == b"end":
+                break
+            seen.append(event.kv.value.decode())
+        assert written <= set(seen)
+        assert len(seen) == len(set(seen))
