@@ -13,8 +13,8 @@ _DROPPED = (b'{"level":',)
 _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?:http|tcp)://127\.0\.0\.1:\d+"), "<endpoint>"),
     (re.compile(r"\bz?etcdctl\b"), "<ctl>"),
-    (re.compile(r"\b[0-9a-f]{15,16}\b"), "<hex>"),
-    (re.compile(r"\b\d{15,20}\b"), "<number>"),
+    (re.compile(r"\b[0-9a-f]{12,16}\b"), "<hex>"),
+    (re.compile(r"\b\d{12,20}\b"), "<number>"),
     (re.compile(r"took = \S+"), "took = <time>"),
     (re.compile(r'("Took" : )\S+'), r"\1<time>"),
     (re.compile(r'("RaftTerm" : )\d+'), r"\1<term>"),
@@ -131,5 +131,5 @@ def masked_message(data: bytes, *, outermost: bool = True) -> list[tuple[int, An
         elif value[:1] in {b"\n", b"\x12", b"\x08"}:
             shown.append((number, masked_message(value, outermost=False)))
         else:
-            shown.append((number, re.sub(rb"/[0-9a-f]{15,16}$", b"/<hex>", value)))
+            shown.append((number, re.sub(rb"/[0-9a-f]{12,16}$", b"/<hex>", value)))
     return shown

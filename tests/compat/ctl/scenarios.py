@@ -378,7 +378,7 @@ def _wait_for_keys(side: Side, prefix: str, count: int) -> None:
     start = revision(side)
     if len(side.quiet("get", "--prefix", prefix, "--keys-only").split()) >= count:
         return
-    with side.background(f"keys under {prefix}", "watch", "--prefix", prefix, f"--rev={start + 1}") as it:
+    with side.background("", "watch", "--prefix", prefix, f"--rev={start + 1}") as it:
         it.wait_for(b"PUT\n")
 
 

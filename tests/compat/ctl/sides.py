@@ -119,7 +119,7 @@ class Side:
     def background(
         self, label: str, *arguments: str, environment: dict[str, str] | None = None, end: int = signal.SIGTERM
     ) -> Iterator[Running]:
-        """A command in the background; a signal ends it (0: the end of its input), and then it is recorded."""
+        """A command in the background; a signal ends it (0: the end of its input). Recorded if it has a label."""
         errors = self.directory / f"errors-{len(self.steps)}"
         with errors.open("wb") as stderr:
             process = subprocess.Popen(
@@ -145,7 +145,8 @@ class Side:
                 process.kill()
                 process.wait(STOP_S)
             reader.join(STOP_S)
-        self._record(label, Outcome(bytes(running.output), errors.read_bytes(), process.returncode))
+        if label:
+            self._record(label, Outcome(bytes(running.output), errors.read_bytes(), process.returncode))
 
 
 def _label(arguments: tuple[str, ...], stdin: str | None, environment: dict[str, str] | None) -> str:

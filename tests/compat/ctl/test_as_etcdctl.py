@@ -18,7 +18,6 @@ from tests.compat.oracle import Etcd, binary
 
 ETCDCTL = Path("/usr/bin/etcdctl")
 ROOT = Path(__file__).parents[3]
-pytestmark = pytest.mark.xdist_group("ctl")
 
 
 @pytest.fixture(scope="module")
