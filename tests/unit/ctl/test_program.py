@@ -103,6 +103,12 @@ def test_a_reader_that_goes_away() -> None:
     assert ended.stderr == ""
 
 
+def test_a_full_disk() -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run([PROGRAM, "version"], stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
+    assert (ended.stderr, ended.returncode) == (b"Error: stdout: No space left on device\n", 6)
+
+
 def completed(*words: str) -> list[str]:
     script = bash_script() + '\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _zetcdctl; printf "%s\\n" "${COMPREPLY[@]}"'
     ended = subprocess.run(

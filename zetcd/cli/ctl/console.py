@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from zetcd.cli.ctl import formats
-from zetcd.cli.ctl.exits import BAD_ARGS, BAD_FEATURE, ERROR, Exit
+from zetcd.cli.ctl.exits import BAD_ARGS, BAD_FEATURE, ERROR, IO, Exit
 from zetcd.cli.ctl.flags import Parsed
 
 if TYPE_CHECKING:
@@ -37,9 +37,14 @@ class Console:
         self.write(formats.printer(self.format, kind)(reply, options))
 
     def write(self, data: bytes) -> None:
-        """Bytes to stdout, at once: others may write to it as well (commands run by watch and lock)."""
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        """Bytes to stdout, at once: others may write to it as well (commands run by watch and lock). Raises Exit."""
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            # What could not be written is still buffered, and would be tried again when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(IO, f"stdout: {error.strerror}") from None
 
     def line(self, text: str) -> None:
         """A line of text to stdout."""
