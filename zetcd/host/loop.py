@@ -16,6 +16,9 @@ from zetcd.base import limits
 from zetcd.base.errors import Fatal
 from zetcd.host import clock, sockets
 
+NOBLOCK = int(zmq.NOBLOCK)
+MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+"""Flags as plain integers: combining pyzmq's enums at each send costs more than the send."""
 FAREWELL_MS = 500
 """How long the last frames of a process that ends in order may take."""
 
@@ -106,6 +109,7 @@ class Loop:
             now = clock.monotonic_ms()
             if now >= next_tick:
                 next_tick = now + self.actor.tick_ms
+                self._check_connections()
                 self.sessions.on_tick(now)
                 self.notifier.watchdog()
             elif self.sessions.connecting():
@@ -125,6 +129,11 @@ class Loop:
         """Say goodbye, and let ZeroMQ's I/O thread carry what is on its way."""
         self.sessions.leave()
         self._flush()
+        for owner in list(self._dealers):
+            sock, monitor = self._dealers.pop(owner)
+            sock.disable_monitor()
+            monitor.close(0)
+            sock.close(FAREWELL_MS)
         for source in list(self._readers):
             if isinstance(source, zmq.Socket):
                 source.close(FAREWELL_MS)
@@ -145,9 +154,10 @@ class Loop:
             try:
                 if frame.routing_id:
                     assert owner_socket is not None
-                    owner_socket.send_multipart((frame.routing_id, frame.data), zmq.NOBLOCK)
+                    owner_socket.send(frame.routing_id, MORE)
+                    owner_socket.send(frame.data, NOBLOCK)
                 else:
-                    dealers[frame.link][0].send(frame.data, zmq.NOBLOCK)
+                    dealers[frame.link][0].send(frame.data, NOBLOCK)
             except zmq.Again:
                 self._on_again(frame)
             except zmq.ZMQError as error:
@@ -167,14 +177,23 @@ class Loop:
 
     # -- sockets ---------------------------------------------------------------------------------------------------
     def _drain_owner(self) -> None:
-        receive, on_frame, role = self.owner_socket.recv_multipart, self.sessions.on_frame, self.role  # type: ignore[union-attr]
+        assert self.owner_socket is not None
+        receive, on_frame, role = self.owner_socket.recv, self.sessions.on_frame, self.role
         try:
             for _ in range(limits.TURN_FRAMES_MAX):
-                frames = receive(zmq.NOBLOCK)
-                if len(frames) == 2:
-                    on_frame(role, frames[0], frames[1])
+                routing_id = receive(NOBLOCK)
+                on_frame(role, routing_id, receive(NOBLOCK))
         except zmq.Again:
             return
+
+    def _check_connections(self) -> None:
+        """Look for broken connections, once a tick: each monitor in the poller would cost every turn a microsecond."""
+        for owner, (_, monitor) in list(self._dealers.items()):
+            if monitor.poll(0):
+                self._readers[self._dealers[owner][0]]()  # what arrived before the end still counts
+                self.sessions.on_disconnect(owner)
+                while monitor.poll(0):
+                    monitor.recv_multipart(zmq.NOBLOCK)
 
     def _open(self, owner: str) -> None:
         sock, monitor = sockets.connect_dialer(self.context, owner, self.sessions.routing_id(owner))
@@ -184,27 +203,18 @@ class Loop:
         def drain() -> None:
             try:
                 for _ in range(limits.TURN_FRAMES_MAX):
-                    on_frame(owner, b"", receive(zmq.NOBLOCK))
+                    on_frame(owner, b"", receive(NOBLOCK))
             except zmq.Again:
                 return
 
-        def disconnected() -> None:
-            try:
-                while True:
-                    monitor.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                drain()  # what arrived before the end still counts
-                self.sessions.on_disconnect(owner)
-
         self.add_reader(sock, drain)
-        self.add_reader(monitor, disconnected)
 
     def _close(self, owner: str) -> None:
         sock, monitor = self._dealers.pop(owner)
-        for each in (monitor, sock):
-            self._poller.unregister(each)
-            del self._readers[each]
+        self._poller.unregister(sock)
+        del self._readers[sock]
         sock.disable_monitor()
+        monitor.close(0)
         sock.close(0)
 
     def _on_signal(self, _number: int, _frame: object) -> None:
