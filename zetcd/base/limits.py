@@ -66,7 +66,7 @@ EXECUTE_TURN_BYTES = 1 * MIB  # log data executed in one turn
 LEASE_LOAD_SLICE = 2_000  # leases in one LeaseLoad
 COMPACTION_BATCH = 1_000  # revisions per slice (etcd's --compaction-batch-limit)
 COMPACTION_PAUSE_MS = 10  # between slices (etcd's --compaction-sleep-interval)
-RANGE_COUNT_CACHE_MAX = 1_024  # cached range counts
+RANGE_COUNT_CACHE_MAX = 8_192  # bounds between stretches of keys whose count is known
 QUOTA_BYTES_DEFAULT = 2 * 1024 * MIB  # --quota-backend-bytes
 
 # -- wal (owner: wal) ------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ class LevelEngine:
     def __init__(self, path: str, *, sync: bool = True) -> None:
         self.path = path
         self._sync = sync  # false only for --unsafe-no-fsync
+        self._spare: list[Any] = []  # a written batch, whose buffer the next one takes over
         try:
             Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._db = plyvel.DB(
@@ -50,7 +51,8 @@ class LevelEngine:
 
     def batch(self) -> "LevelBatch":
         """See `Engine`."""
-        return LevelBatch(self._db.write_batch(sync=self._sync), self.path)
+        batch = self._spare.pop() if self._spare else self._db.write_batch(sync=self._sync)
+        return LevelBatch(batch, self._spare, self.path)
 
     def snapshot(self) -> "LevelScan":
         """See `Engine`."""
@@ -167,10 +169,11 @@ class LevelKeyScan:
 class LevelBatch:
     """See `Batch`."""
 
-    __slots__ = ("_batch", "_path", "delete", "put")
+    __slots__ = ("_batch", "_path", "_spare", "delete", "put")
 
-    def __init__(self, batch: Any, path: str) -> None:
+    def __init__(self, batch: Any, spare: list[Any], path: str) -> None:
         self._batch = batch
+        self._spare = spare
         self._path = path
         self.put: Callable[[bytes, bytes], None] = batch.put
         self.delete: Callable[[bytes], None] = batch.delete
@@ -181,3 +184,7 @@ class LevelBatch:
             self._batch.write()
         except plyvel.Error as error:
             raise Fatal(f"store {self._path}: {error}") from error
+        # To grow a buffer to 16 MiB anew would cost milliseconds of copying in the turns of the actor.
+        self._batch.clear()
+        if not self._spare:
+            self._spare.append(self._batch)

@@ -39,10 +39,11 @@ class Counts:
 
     def adjust(self, key: bytes, delta: int) -> None:
         """Key came to be (+1) or ceased (-1)."""
-        at = bisect_right(self._bounds, key)
-        count = self._counts[at]
-        if count is not None:
-            self._counts[at] = count + delta
+        if self._bounds or self._counts[0] is not None:
+            at = bisect_right(self._bounds, key)
+            count = self._counts[at]
+            if count is not None:
+                self._counts[at] = count + delta
         for watch in self._watches:
             if watch.start <= key and (watch.stop is None or key < watch.stop):
                 watch.delta += delta
@@ -61,14 +62,14 @@ class Counts:
     def skip(self, start: bytes, stop: bytes | None) -> tuple[int, bytes | None]:
         """Count what is known from start on: (so many keys, where the unknown begins); None there: stop is reached."""
         bounds, counts = self._bounds, self._counts
-        first = at = self._segment_from(start)
-        if at is None or first is None:
+        first = self._segment_from(start)
+        if first is None:
             return 0, start
         last = len(bounds) if stop is None else bisect_right(bounds, stop)  # segments below it end at or below stop
-        total = 0
-        while at < last and (count := counts[at]) is not None:
-            total += count
-            at += 1
+        inside = counts[first:last]
+        known = inside[: inside.index(None)] if None in inside else inside
+        at = first + len(known)
+        total = sum([count for count in known if count is not None])
         if stop is None and at == len(bounds) and (count := counts[at]) is not None:
             return total + count, None
         if at == first:

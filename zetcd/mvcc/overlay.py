@@ -71,7 +71,7 @@ class Table:
     def freeze(self) -> Layer:
         """The active layer becomes the frozen one."""
         assert not self.frozen_rows, "the former flush is not finished"
-        self.frozen, self.active = self.active, Layer()
+        self.frozen, self.active = self.active, Layer(eager=self.active.scanned)
         self.frozen_rows, self.rows = self.frozen.rows, self.active.rows
         self.bytes = 0
         return self.frozen
@@ -139,6 +139,11 @@ class Overlay:
     def bytes(self) -> int:
         """Memory of everything that is not known to be synced."""
         return self.active_bytes + self._frozen_bytes
+
+    def keep_ordered(self) -> None:
+        """Call after each block: see `Layer.keep_ordered`. (Log rows come in order, the other tables are small.)"""
+        self.current.active.keep_ordered()
+        self.former.active.keep_ordered()
 
     def take_written(self) -> int:
         """Rows written since the last call."""

@@ -10,6 +10,7 @@
 """
 
 from collections.abc import Callable
+from operator import itemgetter
 
 from zetcd.base import limits
 from zetcd.base.errors import COMPACTED, FUTURE_REVISION, INVALID_SORT_OPTION, RANGE_TOO_LARGE, Error
@@ -23,6 +24,7 @@ from zetcd.mvcc.store import Store
 from zetcd.wire.entry import Range, SortOrder, SortTarget
 from zetcd.wire.local import Failed, RangeDone, Result
 
+_row_of = itemgetter(1)
 _SORT_KEYS: dict[int, Callable[[Pair], bytes]] = {
     SortTarget.KEY: lambda pair: pair[0],
     SortTarget.VERSION: lambda pair: pair[1][VERSION_FIELD],
@@ -45,6 +47,8 @@ def check_range(query: Range, revision: int, compact_revision: int) -> Error | N
 
 def open_range(store: Store, query: Range) -> "Result | RangeCursor":
     """The answer, where it needs no scan, or a cursor on its first step."""
+    if not query.range_end and query.revision <= 0 and query.sort_target in _SORT_KEYS:
+        return _single(store, query, store.current.get(query.key))  # the read of all reads: nothing forbids it
     error = check_range(query, store.revision, store.compact_revision)
     if error is not None:
         return Failed(error.code, error.message, store.revision)
@@ -62,7 +66,7 @@ def open_range(store: Store, query: Range) -> "Result | RangeCursor":
 def _single(store: Store, query: Range, row: bytes | None) -> RangeDone:
     if row is None:
         return RangeDone(store.shown_revision, [], False, 0)
-    if query.count_only or not passes(query, row):
+    if query.count_only or (is_filtered(query) and not passes(query, row)):
         return RangeDone(store.shown_revision, [], False, 1)
     return RangeDone(store.shown_revision, [(query.key, row[:HEADER_BYTES] if query.keys_only else row)], False, 1)
 
@@ -147,7 +151,7 @@ class RangeCursor(Cursor):
             if self._wanted and not full:
                 ask = min(ask, self._wanted - len(self._rows))
             pairs = scan.take(ask) if isinstance(scan, Scan) else [(key, row) for key, row, _ in scan.take(ask)]
-            size = sum([len(row) for _, row in pairs])
+            size = sum(map(len, map(_row_of, pairs)))
             budget.spend(len(pairs), size)
             self._count += len(pairs)
             if full:
@@ -194,7 +198,7 @@ class RangeCursor(Cursor):
             # Of a sort with a limit only the best rows so far are kept.
             self._sort()
             self._rows = self._rows[: self._limit + 1]
-            self._bytes = sum([len(row) for _, row in self._rows])
+            self._bytes = sum(map(len, map(_row_of, self._rows)))
 
     def _sort(self) -> None:
         descending = self._query.sort_order == SortOrder.DESCEND

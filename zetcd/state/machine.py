@@ -158,6 +158,7 @@ class Machine:
                 replies.append((entry.origin, entry.sequence, result))
         self.applied = block.last
         self.applied_term = block.term
+        self._overlay.keep_ordered()
         outcome.revision = store.revision
         return outcome
 

@@ -156,6 +156,16 @@ def test_rule_19_long_reads_are_cursors_on_a_pinned_view(query: Range | HashKv, 
     assert answer == expected
 
 
+def test_rule_19_a_count_begun_in_a_later_turn_is_pinned_too() -> None:
+    """The limit is reached in the second step, in a store that has not moved; then it moves."""
+    replica = many(6_000, flush=True)
+    cursor = replica.machine.query(Range(*ALL, limit=1_500))
+    assert isinstance(cursor, Cursor)
+    assert cursor.step() is None
+    replica.run(DeleteRange(b"005", b"\x00"))
+    assert count_of(finish(cursor)) == 6_000
+
+
 def finish_now(replica: Replica, query: Range | HashKv) -> Result:
     cursor = replica.machine.query(query)
     assert isinstance(cursor, Cursor)
