@@ -111,6 +111,7 @@ class ApplyActor(Actor):
         self._grant: Grant | None = None
         self._credit = 0
         self._conf: ConfState | None = None
+        self._report_due = False
         self._reported = machine.applied, machine.flushed_index
         self._reads: deque[tuple[_Api, Read]] = deque()
         self._cursors: deque[tuple[_Api, int, Cursor]] = deque()
@@ -261,6 +262,7 @@ class ApplyActor(Actor):
     def on_tick(self, now_ms: int) -> None:
         """Repeat the revision (rule 16), sweep a compaction slice, age the overlay."""
         self._now_ms = now_ms
+        self._report_due = True
         for api in self._apis.values():
             if api.quiet:
                 self.send(api.peer, self._feed_of(api, self.machine.revision, _NO_EVENTS))
@@ -477,12 +479,25 @@ class ApplyActor(Actor):
         self.counters["flushes"] += 1
 
     def _report(self) -> None:
+        """Tell raft. Under the grant nothing waits for it, so it is told in steps or with the next tick: a message
+        each turn would wake raft once more for every put of a lone client."""
         raft, machine = self._raft, self.machine
-        now = machine.applied, machine.flushed_index
-        if raft is not None and (now != self._reported or self._credit):
-            self._reported = now
-            flushed = machine.flushed_index, machine.flushed_term
-            self.send(raft, Applied(machine.applied, *flushed, self._credit, self._conf))
+        if raft is None:
+            return
+        applied, flushed = machine.applied, machine.flushed_index
+        if (
+            self._grant is not None
+            and not self._report_due
+            and self._conf is None
+            and self._credit < limits.APPLIED_STEP_BYTES
+            and applied - self._reported[0] < limits.APPLIED_STEP_ENTRIES
+            and flushed == self._reported[1]
+        ):
+            return
+        self._report_due = False
+        if (applied, flushed) != self._reported or self._credit:
+            self._reported = applied, flushed
+            self.send(raft, Applied(applied, flushed, machine.flushed_term, self._credit, self._conf))
             self._credit, self._conf = 0, None
 
     @property

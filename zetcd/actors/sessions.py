@@ -74,6 +74,8 @@ class Sessions:
     _by_peer: dict[Peer, tuple[str, _Link]] = field(default_factory=dict)
     _control: list[Outgoing] = field(default_factory=list)
     _reopen: list[str] = field(default_factory=list)
+    _open: int = 0  # dialed links with a peer
+    _waiting: int = 0  # accepted links whose Hello waits for our epoch
 
     def __post_init__(self) -> None:
         for owner in routes.dials(self.actor.role):
@@ -102,9 +104,10 @@ class Sessions:
                 hello = Hello(self.actor.role, self.number, self.incarnation, self.epoch)
                 self._control.append(Outgoing(owner, b"", self._frame(0, 0, [hello])))
 
+    @property
     def connecting(self) -> bool:
         """Whether some link still waits for its Welcome."""
-        return any(link.peer is None for link in self._dialed.values())
+        return self._open < len(self._dialed)
 
     # -- frames in -------------------------------------------------------------------------------------------------
     def on_frame(self, owner: str, routing_id: bytes, data: bytes) -> None:
@@ -150,6 +153,7 @@ class Sessions:
         link.epoch = welcome.epoch
         link.peer = Peer(owner, 0, welcome.incarnation, welcome.cluster, welcome.member)
         self._by_peer[link.peer] = (owner, link)
+        self._open += 1
         if not self.member:
             self.cluster, self.member = welcome.cluster, welcome.member
         self.actor.on_peer(link.peer)
@@ -193,11 +197,13 @@ class Sessions:
             return
         link = self._accepted.setdefault(routing_id, _Link(routing_id))
         link.waiting = hello
+        self._waiting += 1
         if self.epoch:
             self._admit(link, hello)
 
     def _admit(self, link: _Link, hello: Hello) -> None:
         link.waiting = None
+        self._waiting = 0  # all of them are admitted together
         self._send_welcome(link.routing_id)
         if routes.is_fate(self.actor.role, hello.role) and hello.epoch not in (0, self.epoch):
             del self._accepted[link.routing_id]  # it reads our epoch in the Welcome and ends
@@ -239,6 +245,7 @@ class Sessions:
         self._reopen.append(owner)
         self.counters.reopened += 1
         if peer is not None:
+            self._open -= 1
             self._drop(peer)
 
     def _forget(self, link: _Link, reason: str) -> None:
@@ -259,7 +266,7 @@ class Sessions:
     # -- frames out ------------------------------------------------------------------------------------------------
     def end_turn(self) -> list[Outgoing]:
         """The actor's end of turn; then what to send, at most one frame per peer."""
-        if self.epoch:
+        if self._waiting and self.epoch:
             for link in [each for each in self._accepted.values() if each.waiting is not None]:
                 assert link.waiting is not None
                 self._admit(link, link.waiting)

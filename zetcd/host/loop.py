@@ -19,6 +19,8 @@ from zetcd.host import clock, sockets
 NOBLOCK = int(zmq.NOBLOCK)
 MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 """Flags as plain integers: combining pyzmq's enums at each send costs more than the send."""
+CONNECTING_MS = 5
+"""Longest turn while some link is not open yet."""
 FAREWELL_MS = 500
 """How long the last frames of a process that ends in order may take."""
 
@@ -39,6 +41,7 @@ class Sessions(Protocol):
 
     def routing_id(self, owner: str) -> bytes: ...
     def take_reopen(self) -> list[str]: ...
+    @property
     def connecting(self) -> bool: ...
     def dial(self, now_ms: int) -> None: ...
     def on_tick(self, now_ms: int) -> None: ...
@@ -103,26 +106,28 @@ class Loop:
         """Turns until SIGTERM or SIGINT and the actor has finished. Raises Fatal."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        sessions, actor = self.sessions, self.actor
         stopping = False
         next_tick = 0
-        while not (stopping and self.actor.stopped()):
+        while not (stopping and actor.stopped()):
             now = clock.monotonic_ms()
             if now >= next_tick:
-                next_tick = now + self.actor.tick_ms
+                next_tick = now + actor.tick_ms
                 self._check_connections()
-                self.sessions.on_tick(now)
+                sessions.on_tick(now)
                 self.notifier.watchdog()
-            elif self.sessions.connecting():
-                self.sessions.dial(now)
+                self._flush()
             if self._stop and not stopping:
                 stopping = True
                 self.notifier.stopping()
-                self.actor.on_stop()
-            self._flush()
-            wait = 0 if self.actor.busy() else max(0, next_tick - clock.monotonic_ms())
-            if self.sessions.connecting():
-                wait = min(wait, 5)
-            self.turn(wait)
+                actor.on_stop()
+                self._flush()
+            wait = next_tick - now
+            if sessions.connecting:
+                sessions.dial(now)
+                self._flush()
+                wait = min(wait, CONNECTING_MS)
+            self.turn(0 if actor.busy() else wait)
         self._leave()
 
     def _leave(self) -> None:
