@@ -3,6 +3,7 @@
 import pytest
 
 from tests.paper.stepping import TICKS, acknowledge, candidate, data, drain, leader, make, only, runs, terms_of
+from zetcd.base.errors import Fatal
 from zetcd.raft.ready import Position
 from zetcd.wire.entry import BlockKind
 from zetcd.wire.peer import (
@@ -265,6 +266,32 @@ def test_5_3_figure_7_the_leader_brings_every_log_into_agreement(which: str) -> 
     assert terms_of(follower) == terms_of(lead)
     assert follower.log.committed == lead.log.committed == 11
     assert exchanged <= 6  # by term, not entry by entry
+
+
+def test_5_3_a_heartbeat_never_commits_what_its_target_is_not_known_to_hold() -> None:
+    core = leader()
+    acknowledge(core, 3)
+    drain(core)
+    core.tick()
+    assert {beat.target: beat.commit for beat in only(drain(core), Heartbeat)} == {2: 0, 3: 1}
+
+
+def test_5_3_a_commit_beyond_the_own_log_is_not_taken() -> None:
+    core = make((1,), term=1)
+    core.step(Heartbeat(1, 2, 1, 7, 1))
+    assert core.log.committed == 0
+
+
+def test_5_3_an_append_commits_only_as_far_as_it_has_compared() -> None:
+    core = make((1, 1, 1), term=2)
+    core.step(Append(2, 2, 1, 1, 1, 3, []))
+    assert core.log.committed == 1
+
+
+def test_5_3_committed_entries_are_never_replaced() -> None:
+    core = make((1, 1, 1), term=2, commit=2)
+    with pytest.raises(Fatal, match="committed"):
+        core.log.append(runs(2, first=2)[0])
 
 
 # -- section 5.4.1: election restriction -----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from tests.paper.stepping import TICKS, acknowledge, data, drain, leader, make, only
 from zetcd.raft.leader import NO_OP
+from zetcd.raft.reads import Reads
 from zetcd.wire.entry import Block, BlockKind
 from zetcd.wire.local import ConfState
 from zetcd.wire.peer import Append, AppendReply, Heartbeat, HeartbeatReply, TimeoutNow, Vote, VoteReply
@@ -103,6 +104,48 @@ def test_rule_10_reads_of_a_turn_share_a_round_and_stepping_down_fails_them() ->
     assert ready.reads_failed == [(9, context) for context in range(5)]
 
 
+def test_8_no_round_of_a_tick_confirms_reads_before_that_commit() -> None:
+    core = leader(terms=(1, 2), commit=1)
+    core.read_index((9, 1))
+    drain(core)
+    core.tick()
+    [beat, _] = only(drain(core), Heartbeat)
+    core.step(HeartbeatReply(3, 2, 1, beat.round))
+    assert not core.read_states
+
+
+def test_rule_10_echoes_of_older_or_unknown_rounds_change_nothing() -> None:
+    reads = Reads()
+    for _ in range(3):
+        reads.open_round(1, 5)
+    reads.echo(2, 3)
+    reads.echo(2, 1)
+    assert reads.echoed[2] == 3
+    reads.echo(3, 99)
+    assert 3 not in reads.echoed
+
+
+def test_thesis_3_10_only_the_leader_hands_over() -> None:
+    core = make(term=1)
+    core.step(Heartbeat(1, 2, 1, 0, 1))
+    core.step(TimeoutNow(1, 3, 1))
+    assert core.term == 1
+    core.step(TimeoutNow(1, 2, 1))
+    assert core.term == 2
+
+
+def test_thesis_4_2_3_who_may_not_campaign_does_not_seem_to_hear_a_leader_for_ever() -> None:
+    core = make(term=1, voters=(2, 3), check_quorum=True)
+    core.step(Heartbeat(1, 2, 1, 0, 1))
+    for _ in range(TICKS):
+        core.tick()
+    for _ in range(3 * TICKS):
+        assert not core.role.leased
+        core.tick()
+    core.step(Vote(2, 3, 1, 0, 0, pre=True))
+    assert [reply.granted for reply in only(drain(core), VoteReply)] == [True]
+
+
 # -- thesis 3.10: leadership transfer --------------------------------------------------------------------------
 def test_thesis_3_10_a_transfer_waits_for_the_log_and_ends_with_the_targets_election() -> None:
     core = leader()
@@ -169,3 +212,11 @@ def test_thesis_9_6_a_majority_of_pre_votes_opens_the_election() -> None:
     assert not core.is_leader
     core.step(VoteReply(4, 3, 1, granted=True))
     assert core.is_leader
+
+
+def test_thesis_9_6_a_pre_vote_is_granted_for_a_later_term_only_and_whatever_was_voted_before() -> None:
+    core = make(term=3, vote=3)
+    core.step(Vote(4, 2, 1, 0, 0, pre=True))
+    assert [reply.granted for reply in only(drain(core), VoteReply)] == [True]
+    core.step(Vote(3, 2, 1, 0, 0, pre=True))
+    assert [reply.granted for reply in only(drain(core), VoteReply)] == [False]

@@ -327,7 +327,6 @@ class Core:
         """What is to be done, or None. persist False: the wal is behind, hand out nothing more for it."""
         log = self.log
         self.role.flush()
-        log.seal()
         ready = Ready()
         anything = False
         if persist and self._fill_persist(ready):

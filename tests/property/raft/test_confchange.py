@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zetcd.base.errors import Error
@@ -57,6 +57,7 @@ def well_formed(conf: ConfState) -> bool:
     )
 
 
+@settings(deadline=None)
 @given(confs(), CHANGES)
 def test_simple_changes_keep_quorums_overlapping(conf: ConfState, changes: list[Change]) -> None:
     result = simple(conf, changes)
@@ -67,6 +68,7 @@ def test_simple_changes_keep_quorums_overlapping(conf: ConfState, changes: list[
         assert share_a_member(conf, result)
 
 
+@settings(deadline=None)
 @given(confs(), CHANGES, st.booleans())
 def test_joint_changes_keep_quorums_overlapping_at_both_ends(
     conf: ConfState, changes: list[Change], auto_leave: bool

@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zetcd.raft.quorum import INFINITE, VoteResult, committed, joint_committed, joint_vote_result, vote_result
@@ -34,21 +34,25 @@ def decided(voters: list[int], votes: dict[int, bool]) -> VoteResult:
     return VoteResult.LOST
 
 
+@settings(deadline=None)
 @given(VOTERS, MATCH)
 def test_committed(voters: list[int], match: dict[int, int]) -> None:
     assert committed(voters, match) == reached(voters, match)
 
 
+@settings(deadline=None)
 @given(VOTERS, VOTERS, MATCH)
 def test_joint_committed(voters: list[int], outgoing: list[int], match: dict[int, int]) -> None:
     assert joint_committed(voters, outgoing, match) == min(reached(voters, match), reached(outgoing, match))
 
 
+@settings(deadline=None)
 @given(VOTERS, VOTES)
 def test_vote_result(voters: list[int], votes: dict[int, bool]) -> None:
     assert vote_result(voters, votes) == decided(voters, votes)
 
 
+@settings(deadline=None)
 @given(VOTERS, VOTERS, VOTES)
 def test_joint_vote_result(voters: list[int], outgoing: list[int], votes: dict[int, bool]) -> None:
     results = (decided(voters, votes), decided(outgoing, votes))
@@ -62,6 +66,7 @@ def test_joint_vote_result(voters: list[int], outgoing: list[int], votes: dict[i
     assert joint_vote_result(voters, outgoing, votes) == expected
 
 
+@settings(deadline=None)
 @given(VOTERS, VOTES)
 def test_a_joint_configuration_of_equal_halves_is_the_single_one(voters: list[int], votes: dict[int, bool]) -> None:
     assert joint_vote_result(voters, voters, votes) == vote_result(voters, votes)

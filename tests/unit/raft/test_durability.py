@@ -73,6 +73,20 @@ def test_rule_05_a_candidate_asks_at_once_but_its_own_vote_waits() -> None:
     assert core.is_leader
 
 
+def test_rule_05_a_vote_of_an_earlier_election_that_becomes_durable_is_none_of_this_one() -> None:
+    core = make()
+    core.campaign()
+    first = take(core)
+    core.campaign()
+    second = take(core)
+    assert core.term == 2
+    core.step(VoteReply(2, 2, 1, granted=True))
+    core.persisted(first.number)
+    assert not core.is_leader
+    core.persisted(second.number)
+    assert core.is_leader
+
+
 def test_rule_04_an_answer_does_not_cover_entries_that_a_later_ready_rewrites() -> None:
     """Entry 2 is written in term 1, replaced in term 2 and comes back in term 3: the answer to the first write must not
     count for the third."""

@@ -80,6 +80,11 @@ def test_a_late_refusal_changes_nothing() -> None:
     drain(core)
     core.step(AppendReply(1, 2, 1, 1, rejected=True, hint_index=0, hint_term=0))
     assert (of(core, 2).state, of(core, 2).next) == (State.REPLICATE, 2)
+    probe = Progress(10, messages_max=9, bytes_max=9)
+    assert probe.maybe_decrease(9, 4)
+    assert probe.next == 5
+    assert not probe.maybe_decrease(9, 2)  # of the probe before
+    assert probe.next == 5
 
 
 def test_a_follower_whose_entries_are_gone_wants_a_snapshot_and_goes_on_after_it() -> None:

@@ -282,6 +282,20 @@ def test_rule_17_unanswered_persists_are_bounded_in_bytes_and_time_still_passes(
     assert rig.number == before + 3
 
 
+def test_rule_17_what_does_not_fit_to_wal_stays_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PERSIST_INFLIGHT_BYTES_MAX", 100)
+    rig = serving()
+    before = rig.number
+    for n in range(5):
+        rig.propose(n, 60)
+    assert rig.number == before + 2
+    assert not rig.take(Refused)
+    rig.persisted()
+    assert rig.number == before + 3
+    assert [len(blocks.blocks) for blocks in rig.take(Blocks)] == [1, 1, 1]
+    assert len(decode_entries(3, rig.durable[-1].data)) == 3
+
+
 def test_rule_17_apply_is_sent_no_more_than_its_window_and_the_rest_with_credit() -> None:
     rig = serving()
     half = limits.APPLY_INFLIGHT_BYTES_MAX // 2
@@ -400,3 +414,15 @@ def test_a_suspect_cut_of_a_sole_voter_is_settled_by_its_first_persist() -> None
     assert [p.caught_up for p in rig.take(Persist)] == [True]
     rig.persisted()
     assert [p.caught_up for p in rig.take(Persist)] == [False]
+
+
+def test_rule_21_stop_waits_for_apply_even_if_the_log_is_complete() -> None:
+    rig = serving()
+    rig.propose(1)
+    rig.actor.on_stop()
+    for _ in range(3):
+        rig.persisted()
+    assert rig.hard.commit == rig.durable[-1].last
+    assert not rig.actor.stopped()
+    rig.execute(rig.durable[-1].last)
+    assert rig.actor.stopped()
