@@ -232,9 +232,12 @@ class RaftActor(Actor):
 
     # -- from wal and apply ----------------------------------------------------------------------------------------
     def _on_persisted(self, _peer: Peer, message: Persisted) -> None:
-        assert self.core is not None
+        core = self.core
+        assert core is not None
+        if message.number == core.number and message.index != core.log.offered:
+            raise Fatal(f"wal ends at entry {message.index}, raft has handed it everything up to {core.log.offered}")
         self._persists.answered(message.number)
-        self.core.persisted(message.number)
+        core.persisted(message.number)
 
     def _on_applied(self, _peer: Peer, message: Applied) -> None:
         index = message.index

@@ -52,6 +52,7 @@ class Rig:
         self.api = Peer("api", 0, 3)
         self.lease = Peer("lease", 0, 4)
         self.durable: list[Block] = []
+        self.base = (0, 0)
         self.hard = HardState()
         self.held: list[Block] = []  # in apply
         self.commit = Commit(0, 0)
@@ -91,6 +92,7 @@ class Rig:
             elif to is self.wal and isinstance(message, Release):
                 if self.durable and message.index > self.durable[-1].last:
                     self.durable = []  # the log goes on behind the mark
+                    self.base = message.index, message.term
             elif to is self.apply and isinstance(message, Blocks):
                 for block in message.blocks:
                     self.held = [each for each in self.held if each.last < block.first] + [block]
@@ -118,8 +120,8 @@ class Rig:
 
     def persisted(self) -> list[tuple[Peer, Message]]:
         """Wal answers everything it has."""
-        last = self.durable[-1] if self.durable else None
-        return self.turn(self.wal, Persisted(self.number, last.last if last else 0, last.term if last else 0))
+        index, term = (self.durable[-1].last, self.durable[-1].term) if self.durable else self.base
+        return self.turn(self.wal, Persisted(self.number, index, term))
 
     def execute(self, upto: int | None = None, flushed: int = 0) -> list[tuple[Peer, Message]]:
         """Apply executes what is committed, or up to an index it may by itself, and answers Revoke."""

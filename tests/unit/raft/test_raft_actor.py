@@ -408,6 +408,13 @@ def test_wal_and_apply_take_raft_with_them() -> None:
         rig.actor.on_lost(rig.wal)
 
 
+def test_rule_04_a_wal_that_ends_elsewhere_than_raft_believes_is_fatal() -> None:
+    rig = serving()
+    rig.propose(1)
+    with pytest.raises(Fatal, match="wal ends at"):
+        rig.turn(rig.wal, Persisted(rig.number, rig.durable[-1].last - 1, 2))
+
+
 def test_a_suspect_cut_of_a_sole_voter_is_settled_by_its_first_persist() -> None:
     recovered = Recovered(HardState(3, ID, 4), 0, 0, [stored(1, 4, 3)], done=True, suspect_cut=True)
     rig = Rig(recovered, Opened(4, 3))
