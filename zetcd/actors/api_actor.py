@@ -13,6 +13,8 @@ does); writes of a turn travel to raft as one Propose, reads of a turn to apply 
 import random
 from collections.abc import Callable
 
+from msgspec import structs
+
 from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.calls import Call, Calls
 from zetcd.actors.clients import Clients, Envelope, Ticket
@@ -33,6 +35,7 @@ from zetcd.wire.local import (
     LeaseAnswer,
     Message,
     Query,
+    RangeDone,
     ReadFailed,
     ReadIndex,
     Ready,
@@ -42,8 +45,10 @@ from zetcd.wire.local import (
     Space,
     Standing,
     Subscribed,
+    answer_bytes,
 )
 
+NO_STANDING = Standing(0, 0, is_leader=False, is_learner=False, commit=0, applied=0, last_index=0)
 NOWHERE = Ticket((), 0)
 """The ticket of a call that no client waits for."""
 
@@ -67,7 +72,7 @@ class ApiActor(Actor):
         self.counters = {
             "requests": 0, "batches": 0, "undecodable": 0, "too_many_requests": 0, "timeouts": 0, "malformed": 0,
         }  # fmt: skip
-        self.standing = Standing(0, 0, is_leader=False, is_learner=False, commit=0, applied=0, last_index=0)
+        self.standing = NO_STANDING
         self.revision = 0
         self.compact_revision = -1
         self.db_bytes = 0
@@ -80,6 +85,7 @@ class ApiActor(Actor):
         self._apply: Peer | None = None
         self._lease: Peer | None = None
         self._recovered = False
+        self._indexes_wanted: list[int] = []
         self._stopping = False
         self._alarm_raised = False
         self._handlers: dict[type, Callable[..., None]] = {
@@ -114,11 +120,13 @@ class ApiActor(Actor):
         if peer is self._raft:
             self._raft = None
             self._recovered = False
+            self.standing = structs.replace(NO_STANDING, term=self.standing.term)
             self.calls.on_raft_lost()
         elif peer is self._apply:
             self._apply = None
             self._recovered = False
-            self.watching.hub.lost()
+            self._indexes_wanted.clear()
+            self.watching.lost()
         elif peer is self._lease:
             self._lease = None
 
@@ -254,6 +262,8 @@ class ApiActor(Actor):
         writes, reads = self.calls.writes, self.calls.reads
         for sequence, result in message.replies:
             call = (writes if sequence > 0 else reads).pop(sequence, None)
+            if type(result) is RangeDone:
+                self.watching.count_answer(answer_bytes(result))
             if call is None:
                 continue  # answered before the restart that replayed it, or overdue
             if type(result) is Failed:
@@ -284,8 +294,7 @@ class ApiActor(Actor):
         """apply, which parks the reads, answers them."""
 
     def _on_index_wanted(self, _peer: Peer, message: IndexWanted) -> None:
-        if self._raft is not None:
-            self.send(self._raft, ReadIndex(message.context))
+        self._indexes_wanted.append(message.context)
 
     def _fail(self, call: Call, error: Error) -> None:
         if call.on_failed is None:
@@ -340,15 +349,21 @@ class ApiActor(Actor):
     def end_turn(self) -> None:
         """Send what the turn gathered."""
         self.watching.end_turn(self._apply)
-        calls = self.calls
-        if self._raft is not None:
+        calls, standing = self.calls, self.standing
+        # Without a leader nothing is proposed or asked: it waits, within its deadline, for the next one (etcd's way).
+        raft = self._raft if standing.leader else None
+        if raft is not None:
             for proposal in calls.take_proposals():
-                self.send(self._raft, proposal)
+                self.send(raft, proposal)
+            for context in self._indexes_wanted:
+                self.send(raft, ReadIndex(context))
+            self._indexes_wanted.clear()
         if self._apply is not None:
-            for batch in calls.take_reads():
+            asked = raft is not None and not standing.sole
+            for batch in calls.take_reads(asked=asked):
                 self.send(self._apply, batch)
-                if batch.linearizable and not self.standing.sole and self._raft is not None:
-                    self.send(self._raft, ReadIndex(batch.context))
+                if batch.asked and raft is not None:
+                    self.send(raft, ReadIndex(batch.context))
         if self._lease is not None:
             for message in calls.take_leases():
                 self.send(self._lease, message)

@@ -41,6 +41,7 @@ from zetcd.wire.local import (
     Message,
     Opened,
     Persisted,
+    RangeDone,
     Read,
     ReadBatch,
     ReadFailed,
@@ -53,6 +54,7 @@ from zetcd.wire.local import (
     Space,
     Subscribe,
     Subscribed,
+    answer_bytes,
 )
 
 _NO_EVENTS = msgspec.Raw(b"\x90")
@@ -67,11 +69,15 @@ class Flusher(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Api:
-    """One api process as apply sees it. unacked: feed bytes it has not returned credit for."""
+    """One api process as apply sees it. unacked, unread: bytes of feed and of large answers it has not returned credit
+    for; held: reads that wait for the latter; context: the newest of its read batches."""
 
     peer: Peer
     level: int = 0
     unacked: int = 0
+    unread: int = 0
+    held: list[Read] = field(default_factory=list)
+    context: int = 0
     quiet: bool = True
     replies: list[tuple[int, Result]] = field(default_factory=list)
 
@@ -167,6 +173,7 @@ class ApplyActor(Actor):
         self._waits = [item for item in self._waits if item[0] is not api]
         for context in [context for context, item in self._parked.items() if item[0] is api]:
             self._parked_reads -= len(self._parked.pop(context)[1])
+        self._early = {context: index for context, index in self._early.items() if context[0] != peer.incarnation}
         self._set_level()
 
     def on_batch(self, peer: Peer, messages: list[Message]) -> None:
@@ -199,6 +206,10 @@ class ApplyActor(Actor):
 
     def _on_grant(self, _peer: Peer, message: Grant) -> None:
         self._grant = message
+        for api, reads in self._parked.values():
+            self._reads.extend([(api, read) for read in reads])
+        self._parked.clear()
+        self._parked_reads = 0
         if not self._recovered:
             self._recovered = True
             for api in self._apis.values():
@@ -211,9 +222,10 @@ class ApplyActor(Actor):
 
     def _on_read_state(self, _peer: Peer, message: ReadState) -> None:
         for context in message.contexts:
+            api = self._apis.get(context[0])
             if context in self._parked:
                 self._indexed.append((message.index, context))
-            else:
+            elif api is not None and context[1] > api.context:
                 self._early[context] = message.index  # raft was faster than the api's own frame
 
     def _on_read_failed(self, _peer: Peer, message: ReadFailed) -> None:
@@ -228,8 +240,10 @@ class ApplyActor(Actor):
     # -- from api --------------------------------------------------------------------------------------------------
     def _on_read_batch(self, peer: Peer, message: ReadBatch) -> None:
         api = self._apis[peer.incarnation]
+        api.context = message.context
         if not message.linearizable or self._grant is not None:
             self._reads.extend([(api, read) for read in message.reads])
+            self._early.pop((peer.incarnation, message.context), None)
             return
         if self._parked_reads + len(message.reads) > limits.READS_PARKED_MAX:
             error = errors.TOO_MANY_REQUESTS
@@ -240,10 +254,10 @@ class ApplyActor(Actor):
         self._parked[context] = (api, message.reads)
         self._parked_reads += len(message.reads)
         index = self._early.pop(context, None)
-        if index is None:
-            self.send(peer, IndexWanted(message.context))
-        else:
+        if index is not None:
             self._indexed.append((index, context))
+        elif not message.asked:
+            self.send(peer, IndexWanted(message.context))
 
     def _on_subscribe(self, peer: Peer, message: Subscribe) -> None:
         api = self._apis[peer.incarnation]
@@ -253,7 +267,12 @@ class ApplyActor(Actor):
         self.send(peer, Subscribed(message.serial, message.level, machine.revision, machine.compact_revision))
 
     def _on_feed_credit(self, peer: Peer, message: FeedCredit) -> None:
-        self._apis[peer.incarnation].unacked -= message.bytes
+        api = self._apis[peer.incarnation]
+        api.unacked -= message.bytes
+        api.unread -= message.answers
+        if api.held and api.unread < limits.ANSWERS_UNREAD_BYTES_MAX:
+            self._reads.extend([(api, read) for read in api.held])
+            api.held = []
 
     def _set_level(self) -> None:
         self.machine.event_level = max((api.level for api in self._apis.values()), default=0)
@@ -392,9 +411,13 @@ class ApplyActor(Actor):
 
     def _read(self) -> None:
         reads, query, seen = self._reads, self.machine.query, dict[object, Result]()
-        count = min(len(reads), limits.READS_PER_TURN)
-        for _ in range(count):
+        count, size = 0, 0
+        while reads and count < limits.READS_PER_TURN and size < limits.READ_TURN_BYTES:
             api, read = reads.popleft()
+            if api.unread >= limits.ANSWERS_UNREAD_BYTES_MAX:
+                api.held.append(read)  # until it has read what it was answered
+                continue
+            count += 1
             what = read.query
             plain = type(what) is Range
             result = seen.get(what) if plain else None
@@ -409,6 +432,10 @@ class ApplyActor(Actor):
                 result = answer
                 if plain:
                     seen[what] = result  # equal reads of a turn are done once
+            if type(result) is RangeDone:
+                large = answer_bytes(result)
+                api.unread += large
+                size += large
             api.replies.append((read.sequence, result))
         self.counters["reads"] += count
 
@@ -427,6 +454,7 @@ class ApplyActor(Actor):
             if result is None:
                 self._cursors.append((api, sequence, cursor))
             else:
+                api.unread += answer_bytes(result)
                 api.replies.append((sequence, result))
 
     def _sweep(self) -> None:

@@ -95,12 +95,12 @@ class Calls:
         out, self._proposals = self._proposals, []
         return out
 
-    def take_reads(self) -> Iterator[ReadBatch]:
-        """Never-sent reads: one batch that is serializable, one that is not."""
+    def take_reads(self, *, asked: bool = False) -> Iterator[ReadBatch]:
+        """Never-sent reads: one batch that is serializable, one that is not, for which raft is asked if asked."""
         for linearizable, reads in enumerate(self._turn_reads):
             if reads:
                 self._contexts += 1
-                yield ReadBatch(self._contexts, bool(linearizable), reads)
+                yield ReadBatch(self._contexts, bool(linearizable), reads, asked and bool(linearizable))
         if self._turn_reads[0] or self._turn_reads[1]:
             self._turn_reads = ([], [])
 
@@ -150,4 +150,13 @@ class Calls:
                 if abs(sequence) > bound:
                     break
                 late.append(lane.pop(sequence))
+        if upto:
+            self._forget_unsent(upto)
         return late
+
+    def _forget_unsent(self, upto: int) -> None:
+        """Overdue writes that were never sent must neither gather while there is no leader nor happen much later."""
+        self._proposals = [each for each in self._proposals if each.first_sequence + each.count > upto]
+        kept = self._turn_writes
+        if kept and kept[0].sequence < upto:
+            self._turn_writes = [entry for entry in kept if entry.sequence >= upto]

@@ -42,6 +42,7 @@ class Clients:
         self._on_pause, self._on_resume, self._on_drop = on_pause, on_resume, on_drop
         self._out: list[tuple[Envelope, bytes]] = []
         self._stalled: dict[bytes, _Stalled] = {}
+        self._cut: dict[bytes, None] = {}  # dropped since the last `take`: what it held for them must not come either
         self._backlog_bytes = 0
         self._retry_due = False
         self.dropped = 0
@@ -68,12 +69,15 @@ class Clients:
                 self._out.extend(stalled.queue)
                 stalled.queue.clear()
                 stalled.bytes = 0
+        self._cut.clear()
         out, self._out = self._out, []
         return out
 
     def on_full(self, envelope: Envelope, data: bytes) -> None:
         """The client's pipe is full: keep the frame, and whatever follows it."""
         client = envelope[0]
+        if client in self._cut:
+            return  # a stream that has lost a frame must not go on behind it
         stalled = self._stalled.get(client)
         if stalled is None:
             stalled = self._stalled[client] = _Stalled()
@@ -89,6 +93,7 @@ class Clients:
             or self._backlog_bytes > limits.CLIENT_BACKLOG_TOTAL_BYTES_MAX
         ):
             self.dropped += 1
+            self._cut[envelope[0]] = None
             self._forget(envelope[0])
             self._on_drop(envelope[0])
 

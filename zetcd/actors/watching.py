@@ -52,6 +52,7 @@ class Watching:
         self._next_poll = 1
         self._stream_count = 0
         self._uncredited = 0
+        self._unread = 0
         self._told: dict[Envelope, None] = {}  # streams that were sent something since the last probe
         self._probe_at: int | None = None
         self.recipes = Recipes(actor, self.hub)
@@ -138,10 +139,19 @@ class Watching:
         self.recipes.drop(client)
 
     # -- apply -----------------------------------------------------------------------------------------------------
+    def lost(self) -> None:
+        """The link to apply is gone, and its windows with it."""
+        self._uncredited = self._unread = 0
+        self.hub.lost()
+
     def on_feed(self, feed: Feed) -> None:
         """Match, and count what apply may send more."""
         self._uncredited += len(bytes(feed.events)) if feed.previous != feed.revision and not feed.gap else 0
         self.hub.on_feed(feed)
+
+    def count_answer(self, size: int) -> None:
+        """A large answer has been taken in."""
+        self._unread += size
 
     def on_tick(self, now_ms: int) -> None:
         """Deadlines of polls, progress, and a word on quiet streams, so that a client that is gone is noticed."""
@@ -167,9 +177,9 @@ class Watching:
                 call = Call(_NOBODY, 0, partial(self._history_done, token), history)
                 call.on_failed = partial(self._history_failed, token)
                 actor.read(call, history)
-            if self._uncredited > limits.FEED_CREDIT_BYTES:
-                actor.send(apply, FeedCredit(self._uncredited))
-                self._uncredited = 0
+            if self._uncredited + self._unread > limits.FEED_CREDIT_BYTES:
+                actor.send(apply, FeedCredit(self._uncredited, self._unread))
+                self._uncredited = self._unread = 0
         for wait, woken in hub.take_woken():
             assert isinstance(wait, tuple)
             self.recipes.on_woken(wait, woken)

@@ -281,11 +281,13 @@ class Read(Struct, frozen=True, array_like=True, gc=False):
 
 
 class ReadBatch(Struct, frozen=True, array_like=True, tag=46, gc=False):
-    """api -> apply: the reads of a turn. linearizable: wait for the ReadState of context (or the grant)."""
+    """api -> apply: the reads of a turn. linearizable: wait for the ReadState of context (or the grant). asked: api has
+    asked raft for that index already. context ascends."""
 
     context: int
     linearizable: bool
     reads: list[Read]
+    asked: bool = False
 
 
 class Subscribe(Struct, frozen=True, array_like=True, tag=47, gc=False):
@@ -327,9 +329,10 @@ class Feed(Struct, frozen=True, array_like=True, tag=49, gc=False):
 
 
 class FeedCredit(Struct, frozen=True, array_like=True, tag=50, gc=False):
-    """api -> apply: bytes of feed and replies it has consumed."""
+    """api -> apply: bytes of feed it has consumed, and bytes of large answers (`answer_bytes`)."""
 
     bytes: int
+    answers: int = 0
 
 
 class Replies(Struct, frozen=True, array_like=True, tag=51):
@@ -490,6 +493,19 @@ Result = (
     | HistoryCompacted
     | Alarmed
 )
+
+
+LARGE_ANSWER_BYTES = 1_024
+
+
+def answer_bytes(result: Result) -> int:
+    """What an answer counts against the window between apply and api: 0 for small ones, which admission bounds."""
+    if type(result) is not RangeDone:
+        return 0
+    rows = result.rows
+    if len(rows) < 2 and (not rows or len(rows[0][1]) < LARGE_ANSWER_BYTES):
+        return 0
+    return sum([len(key) + len(row) for key, row in rows])
 
 
 # -- lease <-> apply, api ------------------------------------------------------------------------------------------

@@ -32,8 +32,9 @@ ROUTES = (
           "api answers too many requests"),
     Route("raft", "lease", False, f"LEASE_REVOKES_INFLIGHT_MAX = {limits.LEASE_REVOKES_INFLIGHT_MAX}",
           "lease waits with further revocations"),
-    Route("apply", "api", False, f"FEED_UNACKED_BYTES_MAX = {limits.FEED_UNACKED_BYTES_MAX}, replies by admission",
-          "feed frames say gap; api reads history once it has caught up"),
+    Route("apply", "api", False, f"FEED_UNACKED_BYTES_MAX = {limits.FEED_UNACKED_BYTES_MAX}; "
+          f"ANSWERS_UNREAD_BYTES_MAX = {limits.ANSWERS_UNREAD_BYTES_MAX}; other replies by admission",
+          "feed frames say gap, and api reads history once it has caught up; reads wait in apply"),
     Route("apply", "lease", False, "changes of one applied batch", "bounded by raft's window on apply"),
     Route("lease", "api", False, f"INFLIGHT_REQUESTS_MAX = {limits.INFLIGHT_REQUESTS_MAX}",
           "api answers too many requests"),

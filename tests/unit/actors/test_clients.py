@@ -71,3 +71,22 @@ def test_a_gone_client_takes_its_backlog_with_it() -> None:
     pipe.clients.on_gone((b"a",))
     assert pipe.clients.backlog_bytes == 0
     assert pipe.log == ["pause a", "drop a"]
+
+
+def test_behind_a_lost_frame_nothing_of_the_same_flush_is_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a stream would go on with a gap in it."""
+    monkeypatch.setattr(limits, "CLIENT_BACKLOG_BYTES_MAX", 10)
+    pipe = Pipe()
+    pipe.full = True
+    for number in range(6):
+        pipe.clients.send((b"slow",), b"xxx%d" % number)
+    pipe.flush()
+    assert pipe.log == ["pause slow", "drop slow"]
+    pipe.full = False
+    pipe.clients.retry()
+    pipe.flush()
+    assert pipe.delivered == []
+    assert pipe.clients.backlog_bytes == 0
+    pipe.clients.send((b"slow",), b"a new request's answer")
+    pipe.flush()
+    assert pipe.delivered == [b"a new request's answer"]
