@@ -2,7 +2,7 @@
 
 What may be executed (rule 3): only entries that a Commit of raft names by (index, term); or, under the one-voter Grant
 (rule 9), entries of the grant's term that wal has reported as durable, because a sole voter's durable entry is a
-committed one. Blocks arrive ahead of both.
+committed one. Blocks arrive ahead of Commit, from raft; under the grant wal hands them over with its Persisted.
 
 A turn executes first and reads afterwards, so a read sees every write that was executable when it arrived. What an api
 process gets in a turn is one frame: Feed, then Replies (rule 16). Long reads are cursors resumed across turns, small
@@ -112,6 +112,7 @@ class ApplyActor(Actor):
         self._apis: dict[int, _Api] = {}
         self._loads: dict[Peer, _Load] = {}
         self._blocks: deque[Block] = deque()
+        self._ahead: list[Block] = []
         self._commit = (machine.applied, machine.applied_term)
         self._durable = (0, 0)
         self._grant: Grant | None = None
@@ -184,18 +185,26 @@ class ApplyActor(Actor):
 
     # -- from raft and wal -----------------------------------------------------------------------------------------
     def _on_blocks(self, _peer: Peer, message: Blocks) -> None:
-        blocks = self._blocks
         for block in message.blocks:
+            self._add_block(block)
+        ahead, self._ahead = self._ahead, []
+        for block in ahead:
+            self._add_block(block)
+
+    def _add_block(self, block: Block) -> None:
+        blocks = self._blocks
+        if block.last > self.machine.applied:
             while blocks and blocks[-1].first >= block.first:
                 blocks.pop()
             if blocks and blocks[-1].last >= block.first:
                 blocks[-1] = cut_block(blocks[-1], block.first - 1)
             last = blocks[-1].last if blocks else self.machine.applied
-            if block.last <= self.machine.applied:
-                continue
             if block.first > last + 1:
-                raise Fatal(f"blocks sent to apply leave a gap: {last}, then {block.first}")
-            blocks.append(split_block(block, self.machine.applied + 1))
+                # Blocks come from raft, and under the grant from wal: one link may be ahead of the other. raft's window
+                # bounds what is kept.
+                self._ahead.append(block)
+            else:
+                blocks.append(split_block(block, self.machine.applied + 1))
 
     def _on_commit(self, _peer: Peer, message: Commit) -> None:
         if message.index > self._commit[0]:
@@ -517,8 +526,8 @@ class ApplyActor(Actor):
             self._grant is not None
             and not self._report_due
             and self._conf is None
-            and self._credit < limits.APPLIED_STEP_BYTES
-            and applied - self._reported[0] < limits.APPLIED_STEP_ENTRIES
+            and self._credit < limits.GRANT_STEP_BYTES
+            and applied - self._reported[0] < limits.GRANT_STEP_ENTRIES
             and flushed == self._reported[1]
         ):
             return

@@ -338,7 +338,19 @@ class RaftActor(Actor):
                 size += len(block.data)
             caught_up = not self._caught_up and not core.votes_withheld
             self._caught_up = self._caught_up or caught_up
-            persist = Persist(ready.number, ready.hard_state, blocks, ready.must_sync, caught_up=caught_up)
+            # One wake of apply less for each put: wal hands it the blocks together with the word that they are durable.
+            forward = (
+                self._grant is not None
+                and not self._stopping
+                and bool(blocks)
+                and blocks[0].first == self._next
+                and self._blocks.room > 0
+            )
+            persist = Persist(
+                ready.number, ready.hard_state, blocks, ready.must_sync, caught_up=caught_up, forward=forward
+            )
+            if forward:
+                self._add_blocks(blocks)
             assert self._wal is not None
             self.send(self._wal, persist)
             self._persists.add(ready.number, size, self._now_ms)

@@ -20,7 +20,7 @@ from zetcd.wal.log import Log
 from zetcd.wal.port import Files
 from zetcd.wal.recovery import Report, recover
 from zetcd.wire.entry import Block
-from zetcd.wire.local import HardState, Message, Persist, Persisted, Recover, Recovered, Release
+from zetcd.wire.local import Blocks, HardState, Message, Persist, Persisted, Recover, Recovered, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,10 @@ class WalActor(Actor):
         self._peers: list[Peer] = []
         self._waiting: list[Persist | Release] = []
         self._number = 0
+        self._owed: Persisted | None = None  # what raft has not been told yet
+        self._owed_bytes = 0
+        self._owed_due = False
+        self._told_index = log.last_index
         self._idle_end = 0
         self._stopping = False
         _tell(opened.report, logger or configure(settings, "wal"))
@@ -137,14 +141,43 @@ class WalActor(Actor):
                 if number <= self._number:
                     raise Fatal(f"Ready {number} comes after Ready {self._number}")
                 self._number = number
-                answer = Persisted(number, self.log.last_index, self.log.last_term)
-                for peer in self._peers:
-                    self.send(peer, answer)
+                self._answer(waiting, Persisted(number, self.log.last_index, self.log.last_term))
+        elif self._owed is not None and self._owed_due:
+            self._tell_raft(self._owed)
         if self._stopping:
             self.log.seal()
 
+    def _answer(self, turn: list[Persist | Release], answer: Persisted) -> None:
+        """apply first: under the grant the client waits for it alone, and raft may be told later."""
+        forward: list[Block] = []
+        for message in turn:
+            if isinstance(message, Persist):
+                for block in message.blocks:
+                    self._owed_bytes += len(block.data)
+                if message.forward:
+                    forward += message.blocks
+                else:
+                    self._owed_due = True
+        for peer in self._peers:
+            if peer.role != "raft":
+                if forward:
+                    self.send(peer, Blocks(answer.number, forward))
+                self.send(peer, answer)
+        self._owed = answer
+        entries = answer.index - self._told_index
+        if self._owed_due or self._owed_bytes >= limits.GRANT_STEP_BYTES or entries >= limits.GRANT_STEP_ENTRIES:
+            self._tell_raft(answer)
+
+    def _tell_raft(self, answer: Persisted) -> None:
+        for peer in self._peers:
+            if peer.role == "raft":
+                self.send(peer, answer)
+        self._owed, self._owed_bytes, self._owed_due = None, 0, False
+        self._told_index = answer.index
+
     def on_tick(self, now_ms: int) -> None:  # noqa: ARG002 - time plays no part
         """Prepare the next segment; seal the log once nothing was written for a tick."""
+        self._owed_due = self._owed is not None
         log = self.log
         log.prepare()
         if log.end == self._idle_end:

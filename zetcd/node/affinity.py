@@ -15,7 +15,7 @@ from zetcd.wire.routes import ROLES
 # With so many processors, who shares with whom; a fifth and further ones go to more api processes.
 _SPREAD = {
     1: {"api": 0, "raft": 0, "wal": 0, "apply": 0, "lease": 0},
-    2: {"api": 0, "raft": 0, "lease": 0, "wal": 1, "apply": 1},
+    2: {"api": 0, "apply": 0, "raft": 1, "wal": 1, "lease": 1},
     3: {"api": 0, "raft": 1, "lease": 1, "wal": 1, "apply": 2},
     4: {"api": 0, "raft": 1, "lease": 1, "wal": 2, "apply": 3},
 }

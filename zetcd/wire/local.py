@@ -70,7 +70,8 @@ class Persist(Struct, frozen=True, array_like=True, tag=12, gc=False):
 
     snapshot_index > 0: a snapshot was installed, the log starts anew behind (snapshot_index, snapshot_term) before
     hard state and blocks (rule 7). caught_up: the member has what a suspect cut may have taken, so later starts need
-    not report it any more (rule 2).
+    not report it any more (rule 2). forward: apply holds the one-voter grant and has not been sent these blocks:
+    wal hands them on together with Persisted, and tells raft, for which nobody waits, in steps or with its next tick.
     """
 
     number: int
@@ -80,6 +81,7 @@ class Persist(Struct, frozen=True, array_like=True, tag=12, gc=False):
     snapshot_index: int = 0
     snapshot_term: int = 0
     caught_up: bool = False
+    forward: bool = False
 
 
 class Persisted(Struct, frozen=True, array_like=True, tag=13, gc=False):

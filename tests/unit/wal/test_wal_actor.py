@@ -12,7 +12,7 @@ from zetcd.actors.wal_actor import WalActor, open_wal
 from zetcd.base import limits
 from zetcd.base.errors import Fatal
 from zetcd.wal.memory import MemoryFile, MemoryFiles
-from zetcd.wire.local import HardState, Persist, Persisted, Recover, Release
+from zetcd.wire.local import Blocks, HardState, Message, Persist, Persisted, Recover, Release
 
 
 def restart(member: Member, segment_bytes: int = 4096) -> Member:
@@ -410,3 +410,28 @@ def test_the_next_segment_is_prepared_in_slices_ahead_of_need(monkeypatch: pytes
     assert allocated == [1000, 1000, 1000, 1000, 96]
     assert len([n for n in member.files.list_dir(WAL_DIR) if n.endswith(".wal")]) == 2
     assert sorted(entries_of(restart(member).blocks)) == [1, 2]
+
+
+def test_forwarded_blocks_reach_apply_with_persisted_and_raft_hears_in_steps() -> None:
+    """Under the one-voter grant nobody waits for raft to know: it is told with the next tick, or after many."""
+    member = Member(MemoryFiles())
+    actor = member.actor
+
+    def turn(*messages: Message) -> dict[str, list[Message]]:
+        if messages:
+            actor.on_batch(member.raft, list(messages))
+        else:
+            actor.on_tick(100)
+        actor.end_turn()
+        sent, actor.outbox = {peer.role: queue for peer, queue in actor.outbox.items()}, {}
+        return sent
+
+    one, two = block(1, 1, 1), block(2, 1, 1)
+    assert turn(Persist(1, None, [one], forward=True)) == {"apply": [Blocks(1, [one]), Persisted(1, 1, 1)]}
+    assert turn(Persist(2, None, [two], forward=True)) == {"apply": [Blocks(2, [two]), Persisted(2, 2, 1)]}
+    assert turn() == {"raft": [Persisted(2, 2, 1)]}
+    many = block(3, limits.GRANT_STEP_ENTRIES, 1)
+    assert turn(Persist(3, None, [many], forward=True))["raft"] == [Persisted(3, many.last, 1)]
+    last = block(many.last + 1, 1, 1)
+    answer: list[Message] = [Persisted(4, last.last, 1)]
+    assert turn(Persist(4, None, [last])) == {"apply": answer, "raft": answer}
