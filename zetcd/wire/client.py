@@ -370,6 +370,8 @@ ENUM_FIELDS: dict[str, dict[str, int]] = {
 
 _strict: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _plain = msgspec.msgpack.Decoder()
+COMPLAINT_MAX = 400
+"""Characters: a complaint may quote what the client sent, but not all of it."""
 _BAD = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError, TypeError)
 
 
@@ -383,7 +385,8 @@ def decode_request(body: bytes) -> Request:
         plain = _plain.decode(body)
         request: Request = msgspec.convert(_lenient(plain), Request, builtin_types=(bytes,))
     except _BAD as error:
-        raise WireError(str(error) or type(error).__name__) from None
+        text = str(error) or type(error).__name__
+        raise WireError(text if len(text) <= COMPLAINT_MAX else text[:COMPLAINT_MAX] + "...") from None
     return request
 
 

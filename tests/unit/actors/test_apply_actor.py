@@ -108,6 +108,9 @@ def test_rule_09_what_is_durable_in_an_older_term_is_not_committed_by_a_grant(st
     store.turn(store.raft, Blocks(1, [store.block(Put(b"a", b"1"), term=1)]), Grant(1, 2))
     store.turn(store.wal, Persisted(1, 1, 1))
     assert store.actor.machine.applied == 0
+    store.last = 0
+    store.turn(store.raft, Blocks(2, [store.block(Put(b"a", b"2"), term=2)]))
+    assert store.actor.machine.applied == 0, "what is durable at that index is another entry"
 
 
 def test_rule_09_linearizable_reads_wait_for_a_grant_or_a_read_index(store: Store) -> None:
