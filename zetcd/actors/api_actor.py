@@ -273,6 +273,8 @@ class ApiActor(Actor):
                     call.on_failed(call, result)
             else:
                 call.done(self, call, result)
+        if message.replies and (revision := message.replies[-1][1].revision) > self.revision:
+            self.revision = revision
 
     def _on_lease_answer(self, _peer: Peer, message: LeaseAnswer) -> None:
         call = self.calls.leases.pop(message.sequence, None)

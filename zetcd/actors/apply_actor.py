@@ -385,6 +385,8 @@ class ApplyActor(Actor):
         if self.machine.event_level:
             events = codec.encode_events(outcome.events)
         for api in self._apis.values():
+            if not api.level:
+                continue  # nobody watches there: the revision of the next tick is enough
             api.quiet = False
             if api.replies:
                 # An earlier block of this turn has answers that must not overtake this block's events (rule 16).
