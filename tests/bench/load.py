@@ -24,7 +24,7 @@ from tests.bench import loadreq
 from tests.bench.meter import Meter, cpu_seconds, merge
 from zetcd.client import AsyncClient, Client
 from zetcd.client.txn import op
-from zetcd.wire.client import WatchReply
+from zetcd.wire.replies import WatchReply
 
 WATCHED = b"bench/watched"
 END = b"end"

@@ -19,7 +19,7 @@ from zetcd.host.leveldb import LevelEngine
 from zetcd.mvcc.cursor import finish
 from zetcd.state.machine import Cursor, Flush, Machine
 from zetcd.wire.entry import Block, Command, Compare, Entry, Put, Range, Txn, encode_entries
-from zetcd.wire.local import Result
+from zetcd.wire.results import Result
 
 BATCH = 64
 VALUE = random.Random(1).randbytes(256)

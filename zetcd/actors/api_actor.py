@@ -29,24 +29,22 @@ from zetcd.service import replies
 from zetcd.wire import client as api
 from zetcd.wire.entry import Alarm, Command, Compact
 from zetcd.wire.local import (
-    Failed,
     Feed,
     IndexWanted,
     LeaseAnswer,
     Message,
-    Query,
-    RangeDone,
     ReadFailed,
     ReadIndex,
     Ready,
     Refused,
     Replies,
-    Result,
     Space,
     Standing,
     Subscribed,
-    answer_bytes,
 )
+from zetcd.wire.queries import Query
+from zetcd.wire.replies import BatchReply, Header
+from zetcd.wire.results import Failed, RangeDone, Result, answer_bytes
 
 NO_STANDING = Standing(0, 0, is_leader=False, is_learner=False, commit=0, applied=0, last_index=0)
 NOWHERE = Ticket((), 0)
@@ -207,7 +205,7 @@ class ApiActor(Actor):
             ticket.missing -= 1
             if ticket.missing:
                 return
-            data = replies.encode(api.BatchReply(responses))
+            data = replies.encode(BatchReply(responses))
         if ticket is not NOWHERE:
             self._inflight_bytes -= ticket.size
             self.clients.send(ticket.envelope, data)
@@ -220,9 +218,9 @@ class ApiActor(Actor):
         """A request that is answered outside `answer` (a watch stream) holds no admission any more."""
         self._inflight_bytes -= ticket.size
 
-    def header(self, revision: int) -> api.Header:
+    def header(self, revision: int) -> Header:
         """ResponseHeader at revision."""
-        return api.Header(self.cluster, self.member, revision, self.standing.term)
+        return Header(self.cluster, self.member, revision, self.standing.term)
 
     def _set_header(self) -> None:
         self.watching.hub.set_header(self.cluster, self.member, self.standing.term)

@@ -27,10 +27,7 @@ from zetcd.wire.local import (
     Applied,
     Blocks,
     Commit,
-    CompactWait,
     ConfState,
-    Done,
-    Failed,
     Feed,
     FeedCredit,
     Grant,
@@ -41,21 +38,19 @@ from zetcd.wire.local import (
     Message,
     Opened,
     Persisted,
-    RangeDone,
-    Read,
     ReadBatch,
     ReadFailed,
     ReadState,
     Ready,
     Replies,
-    Result,
     Revoke,
     Revoked,
     Space,
     Subscribe,
     Subscribed,
-    answer_bytes,
 )
+from zetcd.wire.queries import CompactWait, Read
+from zetcd.wire.results import Done, Failed, RangeDone, Result, answer_bytes
 
 _NO_EVENTS = msgspec.Raw(b"\x90")
 

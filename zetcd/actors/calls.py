@@ -14,7 +14,9 @@ from typing import Any
 from zetcd.actors.clients import Ticket
 from zetcd.base import limits
 from zetcd.wire.entry import Command, Entry, encode_entries
-from zetcd.wire.local import Failed, KeepAlive, Propose, Query, Read, ReadBatch, TimeToLive
+from zetcd.wire.local import KeepAlive, Propose, ReadBatch, TimeToLive
+from zetcd.wire.queries import Query, Read
+from zetcd.wire.results import Failed
 
 Continue = Callable[..., None]
 """(actor, call, result): continues a call, usually by building its reply."""

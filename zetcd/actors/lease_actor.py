@@ -24,7 +24,6 @@ from zetcd.base.settings import Settings
 from zetcd.lease.lessor import Lessor
 from zetcd.wire.entry import Command, Entry, LeaseCheckpoint, encode_entries
 from zetcd.wire.local import (
-    Failed,
     KeepAlive,
     LeaseAnswer,
     LeaseChanges,
@@ -39,6 +38,7 @@ from zetcd.wire.local import (
     Standing,
     TimeToLive,
 )
+from zetcd.wire.results import Failed
 
 EARLY_MS = 3_000
 STALL_MS = 1_000

@@ -18,23 +18,20 @@ from zetcd.mvcc.txn import puts_anything
 from zetcd.service import commands, replies
 from zetcd.wire import client as api
 from zetcd.wire.entry import Alarm, Compact, LeaseRevoke, Put, Txn
-from zetcd.wire.local import (
+from zetcd.wire.local import LeaseAnswer
+from zetcd.wire.queries import CompactWait, HashKv, LeaseInfo, LeaseList, StoreStatus
+from zetcd.wire.replies import PutReply
+from zetcd.wire.results import (
     Alarmed,
-    CompactWait,
     DeleteDone,
     Done,
     Hashed,
-    HashKv,
-    LeaseAnswer,
     LeaseGranted,
-    LeaseInfo,
     LeaseIs,
-    LeaseList,
     Leases,
     PutDone,
     RangeDone,
     Status,
-    StoreStatus,
     TxnDone,
 )
 
@@ -61,7 +58,7 @@ def put_done(actor: ApiActor, call: Call, result: PutDone) -> None:
     """PutResponse."""
     header = actor.header(result.revision)
     if result.prev is None:
-        actor.answer(call.ticket, call.index, api.PutReply(header))
+        actor.answer(call.ticket, call.index, PutReply(header))
     else:
         actor.answer(call.ticket, call.index, replies.put(header, call.subject.key, result))
 

@@ -12,8 +12,8 @@ from zetcd.base import errors
 from zetcd.concurrency.election import Request, recipe
 from zetcd.concurrency.steps import Fail, Finish, Propose, Query, Recipe, Send, Step, Wait
 from zetcd.service import replies
-from zetcd.wire import client as api
-from zetcd.wire.local import Failed, Result
+from zetcd.wire.replies import WatchReply
+from zetcd.wire.results import Failed, Result
 
 if TYPE_CHECKING:
     from zetcd.actors.api_actor import ApiActor
@@ -57,7 +57,7 @@ class Recipes:
         for run in self._runs.get(envelope[0], ()):
             if run.ticket.envelope == envelope:
                 self._actor.answer(
-                    run.ticket, run.index, api.WatchReply(self._actor.header(self._actor.revision), canceled=True)
+                    run.ticket, run.index, WatchReply(self._actor.header(self._actor.revision), canceled=True)
                 )
                 self._end(run, abandon=True)
                 return True

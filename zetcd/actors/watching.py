@@ -19,7 +19,8 @@ from zetcd.base.settings import Settings
 from zetcd.service import replies
 from zetcd.watch.hub import Hub
 from zetcd.wire import client as api
-from zetcd.wire.local import Failed, Feed, FeedCredit, Histories, HistoryCompacted
+from zetcd.wire.local import Feed, FeedCredit
+from zetcd.wire.results import Failed, Histories, HistoryCompacted
 
 if TYPE_CHECKING:
     from zetcd.actors.actor import Peer

@@ -16,8 +16,8 @@ from zetcd.client.sync import Client
 from zetcd.client.txn import Txn, compare, op
 from zetcd.client.watch import AsyncWatcher, Watcher
 from zetcd.session.errors import Error
-from zetcd.wire.client import DeleteRangeReply, KeyValue, PutReply, RangeReply, TxnReply, WatchReply
-from zetcd.wire.client import EventMap as Event
+from zetcd.wire.replies import DeleteRangeReply, KeyValue, PutReply, RangeReply, TxnReply, WatchReply
+from zetcd.wire.replies import EventMap as Event
 
 __all__ = [
     "AsyncClient",

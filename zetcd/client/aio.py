@@ -17,8 +17,9 @@ from zetcd.client.watch import AsyncWatcher
 from zetcd.session import call as kinds
 from zetcd.session.options import Options
 from zetcd.wire import client as wire
+from zetcd.wire.replies import DeleteRangeReply, KeyValue, PutReply, RangeReply, TxnReply, WatchReply
 
-ReplyCallback = Callable[[wire.WatchReply], None]
+ReplyCallback = Callable[[WatchReply], None]
 
 
 class AsyncClient:
@@ -104,49 +105,47 @@ class AsyncClient:
         ignore_value: bool = False,
         ignore_lease: bool = False,
         timeout: float | None = None,
-    ) -> "Future[wire.PutReply]":
+    ) -> "Future[PutReply]":
         """Write one key. lease 0 detaches it from its lease unless ignore_lease."""
         request = wire.PutRequest(octets(key), octets(value), lease, prev_kv, ignore_value, ignore_lease)
         return self._run(request, kinds.PUT, timeout)
 
     def get(
         self, key: Key, *, revision: int = 0, serializable: bool = False, timeout: float | None = None
-    ) -> "Future[wire.KeyValue | None]":
+    ) -> "Future[KeyValue | None]":
         """One key, None where it does not exist. Linearizable unless serializable."""
         request = wire.RangeRequest(octets(key), revision=revision, serializable=serializable)
         return self._run(request, kinds.GET, timeout)
 
     def range(
         self, key: Key, range_end: Key = b"", *, timeout: float | None = None, **options: Unpack[RangeOptions]
-    ) -> "Future[wire.RangeReply]":
+    ) -> "Future[RangeReply]":
         """Keys in [key, range_end); options are etcd's."""
         return self._run(range_request(key, range_end, **options), kinds.RANGE, timeout)
 
     def get_prefix(
         self, prefix: Key, *, timeout: float | None = None, **options: Unpack[RangeOptions]
-    ) -> "Future[wire.RangeReply]":
+    ) -> "Future[RangeReply]":
         """All keys that begin with prefix."""
         return self._run(range_request(*prefix_range(prefix), **options), kinds.RANGE, timeout)
 
-    def delete(
-        self, key: Key, *, prev_kv: bool = False, timeout: float | None = None
-    ) -> "Future[wire.DeleteRangeReply]":
+    def delete(self, key: Key, *, prev_kv: bool = False, timeout: float | None = None) -> "Future[DeleteRangeReply]":
         """Delete one key; ``deleted`` of the reply is 0 or 1."""
         return self._run(wire.DeleteRangeRequest(octets(key), b"", prev_kv), kinds.DELETE, timeout)
 
     def delete_range(
         self, key: Key, range_end: Key, *, prev_kv: bool = False, timeout: float | None = None
-    ) -> "Future[wire.DeleteRangeReply]":
+    ) -> "Future[DeleteRangeReply]":
         """Delete all keys in [key, range_end)."""
         return self._run(wire.DeleteRangeRequest(octets(key), octets(range_end), prev_kv), kinds.DELETE, timeout)
 
     def delete_prefix(
         self, prefix: Key, *, prev_kv: bool = False, timeout: float | None = None
-    ) -> "Future[wire.DeleteRangeReply]":
+    ) -> "Future[DeleteRangeReply]":
         """Delete all keys that begin with prefix."""
         return self.delete_range(*prefix_range(prefix), prev_kv=prev_kv, timeout=timeout)
 
-    def txn(self, *compares: wire.CompareMap) -> Txn["Future[wire.TxnReply]"]:
+    def txn(self, *compares: wire.CompareMap) -> Txn["Future[TxnReply]"]:
         """A transaction builder; see `zetcd.client.txn`."""
         return Txn(compares, lambda request, timeout: self._run(request, kinds.TXN, timeout))
 

@@ -14,6 +14,7 @@ from zetcd.client.watch import AsyncWatcher
 from zetcd.session import call as kinds
 from zetcd.session.errors import DEADLINE, Error
 from zetcd.wire import client as wire
+from zetcd.wire.replies import KeyValue
 
 
 class AsyncElection:
@@ -69,7 +70,7 @@ class AsyncElection:
         """Stop leading, or waiting."""
         await self._withdraw()
 
-    async def leader(self) -> wire.KeyValue | None:
+    async def leader(self) -> KeyValue | None:
         """The leader's key and value now, None without a leader."""
         try:
             return await self._engine.run(wire.LeaderRequest(self._name), kinds.LEADER, None)
@@ -78,7 +79,7 @@ class AsyncElection:
                 return None
             raise
 
-    async def observe(self) -> AsyncIterator[wire.KeyValue]:
+    async def observe(self) -> AsyncIterator[KeyValue]:
         """The leader now, then every new leader and every new value of one."""
         start, end = prefix_range(self._name + b"/")
         while True:
@@ -104,7 +105,7 @@ class AsyncElection:
                     raise
 
 
-def _leader(candidates: dict[bytes, wire.KeyValue]) -> wire.KeyValue | None:
+def _leader(candidates: dict[bytes, KeyValue]) -> KeyValue | None:
     return min(candidates.values(), key=lambda kv: kv.create_revision, default=None)
 
 
@@ -137,13 +138,13 @@ class Election:
         """Stop leading, or waiting."""
         self._background.run(self._election.resign())
 
-    def leader(self) -> wire.KeyValue | None:
+    def leader(self) -> KeyValue | None:
         """The leader's key and value now, None without a leader."""
         return self._background.run(self._election.leader())
 
-    def observe(self) -> Generator[wire.KeyValue, None, None]:
+    def observe(self) -> Generator[KeyValue, None, None]:
         """The leader now, then every new leader and every new value of one."""
-        box: queue.SimpleQueue[wire.KeyValue | BaseException | None] = queue.SimpleQueue()
+        box: queue.SimpleQueue[KeyValue | BaseException | None] = queue.SimpleQueue()
 
         async def watch() -> None:
             try:

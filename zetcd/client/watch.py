@@ -20,7 +20,8 @@ from zetcd.client.reactor import Engine
 from zetcd.session.errors import CLIENT_CLOSED, DEADLINE, Error
 from zetcd.session.options import WATCH_QUEUE_EVENTS_MAX
 from zetcd.session.watch import Watch
-from zetcd.wire.client import EventMap, WatchCreateRequest, WatchReply
+from zetcd.wire.client import WatchCreateRequest
+from zetcd.wire.replies import EventMap, WatchReply
 
 ReplyCallback = Callable[[WatchReply], None]
 OverCallback = Callable[[Error | None], None]

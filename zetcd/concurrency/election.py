@@ -29,7 +29,8 @@ from zetcd.wire.client import (
     UnlockRequest,
 )
 from zetcd.wire.entry import IGNORE_LEASE, DeleteRange, Put
-from zetcd.wire.local import Event, Failed, RangeDone, Result, TxnDone
+from zetcd.wire.local import Event
+from zetcd.wire.results import Failed, RangeDone, Result, TxnDone
 
 Request = (
     LockRequest | UnlockRequest | CampaignRequest | ProclaimRequest | LeaderRequest | ResignRequest | ObserveRequest

@@ -27,7 +27,8 @@ from zetcd.concurrency.steps import (
 )
 from zetcd.wire.client import CampaignRequest, LeaderKey, LockRequest
 from zetcd.wire.entry import DeleteRange, LeaseGrant, Put, Range
-from zetcd.wire.local import Event, Failed, LeaseGranted, RangeDone, Result, TxnDone
+from zetcd.wire.local import Event
+from zetcd.wire.results import Failed, LeaseGranted, RangeDone, Result, TxnDone
 
 
 class Queued:

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from zetcd.base.errors import LEASE_NOT_FOUND, UNKNOWN, Error
-from zetcd.wire.client import KeyValue
 from zetcd.wire.entry import (
     Command,
     Compare,
@@ -33,7 +32,9 @@ from zetcd.wire.entry import (
     SortTarget,
     Txn,
 )
-from zetcd.wire.local import Event, Failed, Result
+from zetcd.wire.local import Event
+from zetcd.wire.replies import KeyValue
+from zetcd.wire.results import Failed, Result
 
 DecodeRow = Callable[[bytes, bytes], KeyValue]
 

@@ -1,7 +1,7 @@
 """Reads that may take more than one turn (design rule 19)."""
 
 from zetcd.base import limits
-from zetcd.wire.local import Result
+from zetcd.wire.results import Result
 
 
 class Cursor:

@@ -18,7 +18,8 @@ from zetcd.base.errors import COMPACTED, FUTURE_REVISION
 from zetcd.mvcc.cursor import Cursor, Slice
 from zetcd.mvcc.past import Past
 from zetcd.mvcc.store import Store
-from zetcd.wire.local import Failed, Hashed, HashKv, Result
+from zetcd.wire.queries import HashKv
+from zetcd.wire.results import Failed, Hashed, Result
 
 _length = Struct(">I").pack
 _end = Struct(">Q").pack

@@ -22,7 +22,7 @@ from zetcd.mvcc.past import Past
 from zetcd.mvcc.scan import Scan
 from zetcd.mvcc.store import Store
 from zetcd.wire.entry import Range, SortOrder, SortTarget
-from zetcd.wire.local import Failed, RangeDone, Result
+from zetcd.wire.results import Failed, RangeDone, Result
 
 _row_of = itemgetter(1)
 _SORT_KEYS: dict[int, Callable[[Pair], bytes]] = {

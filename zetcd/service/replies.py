@@ -5,7 +5,8 @@ import msgspec
 
 from zetcd.base.errors import Error
 from zetcd.mvcc.keys import HEADER_BYTES, unpack_header
-from zetcd.wire.client import (
+from zetcd.wire.entry import Txn
+from zetcd.wire.replies import (
     DeleteRangeReply,
     ErrorMap,
     ErrorReply,
@@ -16,8 +17,7 @@ from zetcd.wire.client import (
     ResponseOp,
     TxnReply,
 )
-from zetcd.wire.entry import Txn
-from zetcd.wire.local import DeleteDone, PutDone, RangeDone, Row, TxnDone
+from zetcd.wire.results import DeleteDone, PutDone, RangeDone, Row, TxnDone
 
 NO_HEADER = Header()
 

@@ -13,6 +13,16 @@ from msgspec import Struct
 
 from zetcd.session.errors import Error
 from zetcd.wire import client as wire
+from zetcd.wire.replies import (
+    DeleteRangeReply,
+    ErrorMap,
+    Header,
+    KeyValue,
+    PutReply,
+    RangeReply,
+    TxnReply,
+    WatchPollReply,
+)
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -61,7 +71,7 @@ class Kind(Generic[T]):
 class ErrorOnly(Struct, frozen=True):
     """What every failed reply has."""
 
-    error: wire.ErrorMap | None = None
+    error: ErrorMap | None = None
     compact_revision: int = 0
 
 
@@ -69,7 +79,7 @@ class RawResponses(Struct, frozen=True):
     """A batch's reply, each response still in bytes; or the error of the whole batch."""
 
     responses: list[msgspec.Raw] = []
-    error: wire.ErrorMap | None = None
+    error: ErrorMap | None = None
 
 
 decode_error = msgspec.msgpack.Decoder(ErrorOnly).decode
@@ -85,7 +95,7 @@ class LeaseTtlId(Struct, frozen=True, gc=False):
 class LeaseTtl(Struct, frozen=True, gc=False):
     """Of lease_grant and lease_keep_alive; a TTL of 0 may be left out."""
 
-    header: wire.Header
+    header: Header
     ID: int = 0
     TTL: int = 0
 
@@ -93,29 +103,29 @@ class LeaseTtl(Struct, frozen=True, gc=False):
 class LeaseIds(Struct, frozen=True):
     """Of lease_leases."""
 
-    header: wire.Header
+    header: Header
     leases: list[LeaseTtlId] = []
 
 
 class LockKey(Struct, frozen=True, gc=False):
     """Of lock."""
 
-    header: wire.Header
+    header: Header
     key: bytes
 
 
 class Elected(Struct, frozen=True, gc=False):
     """Of campaign."""
 
-    header: wire.Header
+    header: Header
     leader: wire.LeaderKey
 
 
 class Leader(Struct, frozen=True, gc=False):
     """Of leader."""
 
-    header: wire.Header
-    kv: wire.KeyValue
+    header: Header
+    kv: KeyValue
 
 
 def _plain(reply: dict[str, Any]) -> dict[str, Any]:
@@ -124,23 +134,23 @@ def _plain(reply: dict[str, Any]) -> dict[str, Any]:
     return reply
 
 
-def _first(reply: wire.RangeReply) -> wire.KeyValue | None:
+def _first(reply: RangeReply) -> KeyValue | None:
     return reply.kvs[0] if reply.kvs else None
 
 
 PLAIN: Final[Kind[dict[str, Any]]] = Kind(dict[str, Any], _plain)
-PUT: Final[Kind[wire.PutReply]] = Kind(wire.PutReply)
-RANGE: Final[Kind[wire.RangeReply]] = Kind(wire.RangeReply)
-GET: Final[Kind[wire.KeyValue | None]] = Kind(wire.RangeReply, _first)
-DELETE: Final[Kind[wire.DeleteRangeReply]] = Kind(wire.DeleteRangeReply)
-TXN: Final[Kind[wire.TxnReply]] = Kind(wire.TxnReply)
+PUT: Final[Kind[PutReply]] = Kind(PutReply)
+RANGE: Final[Kind[RangeReply]] = Kind(RangeReply)
+GET: Final[Kind[KeyValue | None]] = Kind(RangeReply, _first)
+DELETE: Final[Kind[DeleteRangeReply]] = Kind(DeleteRangeReply)
+TXN: Final[Kind[TxnReply]] = Kind(TxnReply)
 KEEP_ALIVE: Final[Kind[int]] = Kind(LeaseTtl, lambda reply: reply.TTL)
 GRANT: Final[Kind[tuple[int, int]]] = Kind(LeaseTtl, lambda reply: (reply.ID, reply.TTL))
 LEASES: Final[Kind[list[int]]] = Kind(LeaseIds, lambda reply: [lease.ID for lease in reply.leases])
 LOCK: Final[Kind[bytes]] = Kind(LockKey, lambda reply: reply.key)
 CAMPAIGN: Final[Kind[wire.LeaderKey]] = Kind(Elected, lambda reply: reply.leader)
-LEADER: Final[Kind[wire.KeyValue]] = Kind(Leader, lambda reply: reply.kv)
-POLL: Final[Kind[wire.WatchPollReply]] = Kind(wire.WatchPollReply)
+LEADER: Final[Kind[KeyValue]] = Kind(Leader, lambda reply: reply.kv)
+POLL: Final[Kind[WatchPollReply]] = Kind(WatchPollReply)
 
 # Policies. Equal ones share batches, so a read never waits for the fsync of a write beside it.
 WRITE, READ, ALONE = 0, 1, 2

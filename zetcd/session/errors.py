@@ -5,7 +5,7 @@ before it reached the log. `refused_for_sure` is that list; every other failure 
 """
 
 from zetcd.base import errors as etcd
-from zetcd.wire.client import ErrorMap
+from zetcd.wire.replies import ErrorMap
 
 
 class Error(Exception):

@@ -26,6 +26,7 @@ from zetcd.session.errors import CLIENT_CLOSED, DEADLINE, Error, leaves_unknown,
 from zetcd.session.lane import CLOSED, DIALING, PROBE_ID, RETIRED, UP, Batch, Endpoints, Lane, Port, encode
 from zetcd.session.options import Options
 from zetcd.wire import client as wire
+from zetcd.wire.replies import ErrorMap
 
 NEVER = float("inf")
 
@@ -253,7 +254,7 @@ class Session:
                   detail=f"{lane.endpoint}: {why}")
         )  # fmt: skip
 
-    def _on_error(self, lane: Lane, call: Call, error: wire.ErrorMap, compact_revision: int, now: float) -> None:
+    def _on_error(self, lane: Lane, call: Call, error: ErrorMap, compact_revision: int, now: float) -> None:
         refused = refused_for_sure(error)
         repeatable = call.policy.repeatable
         failure = Error(

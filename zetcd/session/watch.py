@@ -24,10 +24,11 @@ from zetcd.session.errors import Error
 from zetcd.session.lane import CLOSED, DIALING, PROBE_ID, UP, Endpoints, Lane, Port, encode
 from zetcd.session.options import PROBE_AFTER_S, Options
 from zetcd.wire import client as wire
+from zetcd.wire.replies import EventMap, WatchReply
 
 WAITING, CREATING, LIVE, PAUSED, OVER = 0, 1, 2, 3, 4
 
-_decode = msgspec.msgpack.Decoder(wire.WatchReply).decode
+_decode = msgspec.msgpack.Decoder(WatchReply).decode
 _PROGRESS: Final = encode(wire.WatchProgressRequest())
 
 
@@ -42,7 +43,7 @@ class Watch:
     def __init__(
         self,
         request: wire.WatchCreateRequest,
-        on_reply: Callable[[wire.WatchReply], None],
+        on_reply: Callable[[WatchReply], None],
         on_over: Callable[[Error | None], None],
         on_created: Callable[[int], None],
     ) -> None:
@@ -52,7 +53,7 @@ class Watch:
         self.on_created = on_created
         self.id = 0
         self.next_revision = request.start_revision
-        self.parts: list[wire.EventMap] = []
+        self.parts: list[EventMap] = []
         self.progress_wanted = False
         self.state = WAITING
 
@@ -220,11 +221,11 @@ class Watches:
         else:
             self._on_progress(reply)
 
-    def _named(self, reply: wire.WatchReply) -> list[Watch]:
+    def _named(self, reply: WatchReply) -> list[Watch]:
         found = map(self._watches.get, reply.watch_ids or (reply.watch_id,))
         return [watch for watch in found if watch is not None]
 
-    def _on_events(self, reply: wire.WatchReply) -> None:
+    def _on_events(self, reply: WatchReply) -> None:
         events = reply.events
         first, after = events[0].kv.mod_revision, events[-1].kv.mod_revision + 1
         get = self._watches.get
@@ -238,7 +239,7 @@ class Watches:
             watch.next_revision = after
             watch.on_reply(reply)
 
-    def _deliver_part(self, watch: Watch, reply: wire.WatchReply) -> None:
+    def _deliver_part(self, watch: Watch, reply: WatchReply) -> None:
         """Joins fragments, drops what was delivered before."""
         events = [event for event in [*watch.parts, *reply.events] if event.kv.mod_revision >= watch.next_revision]
         watch.parts.clear()
@@ -246,7 +247,7 @@ class Watches:
             watch.next_revision = events[-1].kv.mod_revision + 1
             watch.on_reply(structs.replace(reply, events=events))
 
-    def _on_state(self, reply: wire.WatchReply) -> None:
+    def _on_state(self, reply: WatchReply) -> None:
         if reply.canceled:
             if reply.watch_id == -1:
                 self._refuse(Error(etcd.INVALID_ARGUMENT, reply.cancel_reason, compact_revision=reply.compact_revision))
@@ -268,7 +269,7 @@ class Watches:
                 self._end(watch, error)
                 return
 
-    def _on_progress(self, reply: wire.WatchReply) -> None:
+    def _on_progress(self, reply: WatchReply) -> None:
         after = reply.header.revision + 1
         whole = reply.watch_id == -1 and not reply.watch_ids
         for watch in list(self._watches.values()) if whole else self._named(reply):
@@ -305,7 +306,7 @@ class Watches:
             self._lane = None
 
 
-def cancelled(reply: wire.WatchReply) -> Error:
+def cancelled(reply: WatchReply) -> Error:
     """Why the server ended a watch."""
     if reply.compact_revision:
         return Error(

@@ -33,7 +33,7 @@ from zetcd.wire.entry import (
     Range,
     Txn,
 )
-from zetcd.wire.local import Alarmed, DeleteDone, Done, Failed, LeaseGranted, PutDone, RangeDone, Result, TxnDone
+from zetcd.wire.results import Alarmed, DeleteDone, Done, Failed, LeaseGranted, PutDone, RangeDone, Result, TxnDone
 
 Handler = Callable[[Any], Result]
 SubResult = PutDone | RangeDone | DeleteDone | TxnDone

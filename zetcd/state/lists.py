@@ -6,7 +6,7 @@ from zetcd.base import limits
 from zetcd.mvcc.cursor import Cursor
 from zetcd.mvcc.engine import Pair
 from zetcd.mvcc.scan import Scan
-from zetcd.wire.local import Result
+from zetcd.wire.results import Result
 
 
 class ListCursor(Cursor):

@@ -27,26 +27,12 @@ from zetcd.state.leases import Leases, attached_key
 from zetcd.state.lists import ListCursor
 from zetcd.state.members import Alarms, Members
 from zetcd.state.outcome import Outcome
-from zetcd.wire import local
+from zetcd.wire import results
 from zetcd.wire.codec import encode_events
 from zetcd.wire.entry import Block, Range, decode_entries
-from zetcd.wire.local import (
-    CompactWait,
-    ConfState,
-    Done,
-    HashKv,
-    Histories,
-    History,
-    HistoryCompacted,
-    LeaseInfo,
-    LeaseIs,
-    LeaseList,
-    LeaseRow,
-    Query,
-    Result,
-    Status,
-    StoreStatus,
-)
+from zetcd.wire.local import ConfState, LeaseRow
+from zetcd.wire.queries import CompactWait, HashKv, History, LeaseInfo, LeaseList, Query, StoreStatus
+from zetcd.wire.results import Done, Histories, HistoryCompacted, LeaseIs, Result, Status
 
 __all__ = ["Cursor", "Flush", "Machine", "Outcome"]
 
@@ -200,7 +186,7 @@ class Machine:
     def _lease_list(self, _query: LeaseList) -> Cursor:
         revision = self._store.revision
         scan = self._leases.scan(-(2**63) - 1)
-        return ListCursor(scan, lambda keys: local.Leases(revision, [lease_id(key) for key in keys]))
+        return ListCursor(scan, lambda keys: results.Leases(revision, [lease_id(key) for key in keys]))
 
     def _status(self, _query: StoreStatus) -> Status:
         store = self._store

@@ -41,7 +41,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Record).decode
 
 MemberRow = tuple[int, str, list[str], list[str], bool]
-"""(id, name, peer URLs, client URLs, is learner), as in `zetcd.wire.local.Status`."""
+"""(id, name, peer URLs, client URLs, is learner), as in `zetcd.wire.results.Status`."""
 
 
 class Members:

@@ -1,6 +1,7 @@
 """What executing a block of the log brings about, for the actor to send on."""
 
-from zetcd.wire.local import ConfState, Event, LeaseRow, Result
+from zetcd.wire.local import ConfState, Event, LeaseRow
+from zetcd.wire.results import Result
 
 
 class Outcome:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from zetcd.base.limits import HISTORY_SLICE_REVISIONS
 from zetcd.watch.watchers import PREV_KV, State, Watcher
-from zetcd.wire.local import History
+from zetcd.wire.queries import History
 
 HISTORIES_INFLIGHT = 4
 RANGES_PER_READ = 512

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from zetcd.watch.replies import Batch, Replies, ids_part
 from zetcd.watch.watchers import FRAGMENT, ONE_SHOT, POLL, PREV_KV, Cohort, Plan, Receivers, Watcher
-from zetcd.wire.client import KeyValue
 from zetcd.wire.local import Event
+from zetcd.wire.replies import KeyValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,9 +50,12 @@ from zetcd.watch.watchers import (
     Stream,
     Watcher,
 )
-from zetcd.wire.client import KeyValue, WatchCancelRequest, WatchCreateRequest, WatchPollRequest
+from zetcd.wire.client import WatchCancelRequest, WatchCreateRequest, WatchPollRequest
 from zetcd.wire.codec import decode_events
-from zetcd.wire.local import Failed, Feed, Histories, History, HistoryCompacted, Subscribe, Subscribed
+from zetcd.wire.local import Feed, Subscribe, Subscribed
+from zetcd.wire.queries import History
+from zetcd.wire.replies import KeyValue
+from zetcd.wire.results import Failed, Histories, HistoryCompacted
 
 __all__ = ["STORE_BEHIND", "Hub", "Woken"]
 

@@ -3,16 +3,16 @@
 A reply is a map ``{header, watch_id | watch_ids, [fragment], events}``. The header is encoded once a frame, every event
 at most twice (with and without its former row), the list of ids once per group of watches; a reply is the
 concatenation of such parts, and equal replies of many streams are one bytes object. What a reader decodes is exactly
-an encoded `zetcd.wire.client.WatchReply`.
+an encoded `zetcd.wire.replies.WatchReply`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 
 from zetcd.base.errors import Error
 from zetcd.base.limits import WATCH_FRAME_BYTES
-from zetcd.wire.client import ErrorMap, EventMap, Header, KeyValue, WatchPollReply, WatchReply
 from zetcd.wire.codec import encode
 from zetcd.wire.local import Event
+from zetcd.wire.replies import ErrorMap, EventMap, Header, KeyValue, WatchPollReply, WatchReply
 
 _HEADER, _EVENTS = encode("header"), encode("events")
 _IDS_ONE, _IDS_MANY, _FRAGMENT = encode("watch_id"), encode("watch_ids"), encode("fragment") + encode(True)

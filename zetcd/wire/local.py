@@ -2,16 +2,16 @@
 
 Who sends what on which link, and the bound of each, is in `routes`. Every frame is
 ``(epoch, incarnation, sequence, messages)``: sequence counts from 1 in each direction of each life of a link, so a
-receiver sees every gap (design decision 11). The first message of a dialer is `Hello`, of an owner `Welcome`.
+receiver sees every gap (design decision 11). The first message of a dialer is `Hello`, of an owner `Welcome`. What api
+asks of the store is in `queries`, what apply answers to those and to entries in `results`.
 """
 
 import msgspec
 from msgspec import Struct
 
-from zetcd.wire.entry import Block, Range
-
-Row = tuple[bytes, bytes]
-"""(user key, stored row): the row is the metadata header and the value, see `zetcd.mvcc.keys`."""
+from zetcd.wire.entry import Block
+from zetcd.wire.queries import Read
+from zetcd.wire.results import Result
 
 
 # -- opening a link ------------------------------------------------------------------------------------------------
@@ -232,56 +232,6 @@ class Standing(Struct, frozen=True, array_like=True, tag=35, gc=False):
 
 
 # -- api <-> apply -------------------------------------------------------------------------------------------------
-class HashKv(Struct, frozen=True, array_like=True, tag=40, gc=False):
-    """Hash of the logical store up to revision (0: current)."""
-
-    revision: int = 0
-
-
-class LeaseInfo(Struct, frozen=True, array_like=True, tag=41, gc=False):
-    """A lease and its keys (sorted)."""
-
-    id: int
-    keys: bool = False
-
-
-class LeaseList(Struct, frozen=True, array_like=True, tag=42, gc=False):
-    """All lease ids."""
-
-
-class StoreStatus(Struct, frozen=True, array_like=True, tag=43, gc=False):
-    """Sizes, indexes, alarms, members."""
-
-
-class CompactWait(Struct, frozen=True, array_like=True, tag=44, gc=False):
-    """Answered (Done) when rows up to the compact revision `revision` are physically gone."""
-
-    revision: int
-
-
-class History(Struct, frozen=True, array_like=True, tag=45, gc=False):
-    """Events with revision in [first, last] whose key lies in one of the ranges (etcd range rules), a slice at a time.
-    last 0: up to the current revision. prev_kv: events carry the former row."""
-
-    first: int
-    last: int
-    ranges: list[tuple[bytes, bytes]]
-    prev_kv: bool = False
-
-
-# Range (tag 3) is the read of the KV service.
-Query = Range | HashKv | LeaseInfo | LeaseList | StoreStatus | CompactWait | History
-
-
-class Read(Struct, frozen=True, array_like=True, gc=False):
-    """One read and the sequence its answer carries."""
-
-    sequence: int
-    query: Query
-    user: str = ""
-    auth_revision: int = 0
-
-
 class ReadBatch(Struct, frozen=True, array_like=True, tag=46, gc=False):
     """api -> apply: the reads of a turn. linearizable: wait for the ReadState of context (or the grant). asked: api has
     asked raft for that index already. context ascends."""
@@ -340,7 +290,7 @@ class FeedCredit(Struct, frozen=True, array_like=True, tag=50, gc=False):
 class Replies(Struct, frozen=True, array_like=True, tag=51):
     """apply -> api: outcomes of entries and reads as (sequence, result)."""
 
-    replies: list[tuple[int, "Result"]]
+    replies: list[tuple[int, Result]]
 
 
 class Ready(Struct, frozen=True, array_like=True, tag=52, gc=False):
@@ -361,153 +311,6 @@ class IndexWanted(Struct, frozen=True, array_like=True, tag=54, gc=False):
     """apply -> api: there is no grant, so the linearizable reads of context wait for a ReadIndex of raft."""
 
     context: int
-
-
-# Results. revision is what the response header shows.
-class Failed(Struct, frozen=True, array_like=True, tag=0, gc=False):
-    """An `Error` value."""
-
-    code: int
-    message: str
-    revision: int = 0
-
-
-class Done(Struct, frozen=True, array_like=True, tag=1, gc=False):
-    """Nothing to say but the revision: compact, revoke, checkpoint, alarm."""
-
-    revision: int
-
-
-class PutDone(Struct, frozen=True, array_like=True, tag=2, gc=False):
-    """prev is the former row where prev_kv asked for it and it existed."""
-
-    revision: int
-    prev: bytes | None = None
-
-
-class RangeDone(Struct, frozen=True, array_like=True, tag=3, gc=False):
-    """rows are cut and sorted as asked; keys_only rows are bare headers."""
-
-    revision: int
-    rows: list[Row]
-    more: bool
-    count: int
-
-
-class DeleteDone(Struct, frozen=True, array_like=True, tag=4, gc=False):
-    """prevs only with PREV_KV."""
-
-    revision: int
-    deleted: int
-    prevs: list[Row]
-
-
-class TxnDone(Struct, frozen=True, array_like=True, tag=5):
-    """results in the order of the taken branch."""
-
-    revision: int
-    succeeded: bool
-    results: list["PutDone | RangeDone | DeleteDone | TxnDone"]
-
-
-class LeaseGranted(Struct, frozen=True, array_like=True, tag=6, gc=False):
-    """ttl in seconds."""
-
-    revision: int
-    id: int
-    ttl: int
-
-
-class LeaseIs(Struct, frozen=True, array_like=True, tag=7, gc=False):
-    """Answer to LeaseInfo; ttl 0 where the lease does not exist."""
-
-    revision: int
-    id: int
-    ttl: int
-    keys: list[bytes]
-
-
-class Leases(Struct, frozen=True, array_like=True, tag=8, gc=False):
-    """Answer to LeaseList, ids ascending."""
-
-    revision: int
-    ids: list[int]
-
-
-class Hashed(Struct, frozen=True, array_like=True, tag=9, gc=False):
-    """Answer to HashKv; compact_revision -1 when never compacted."""
-
-    revision: int
-    hash: int
-    compact_revision: int
-    hash_revision: int
-
-
-class Status(Struct, frozen=True, array_like=True, tag=10, gc=False):
-    """Answer to StoreStatus. alarms as (member, alarm); members as (id, name, peer urls, client urls, is_learner)."""
-
-    revision: int
-    compact_revision: int
-    applied: int
-    db_bytes: int
-    db_bytes_in_use: int
-    keys: int
-    leases: int
-    alarms: list[tuple[int, int]]
-    members: list[tuple[int, str, list[str], list[str], bool]]
-
-
-class Histories(Struct, frozen=True, array_like=True, tag=11, gc=False):
-    """Answer to History: complete revisions up to `upto`, which says how far the scan got."""
-
-    revision: int
-    upto: int
-    events: msgspec.Raw  # list[Event]
-
-
-class HistoryCompacted(Struct, frozen=True, array_like=True, tag=12, gc=False):
-    """Answer to History: first is below compact_revision."""
-
-    revision: int
-    compact_revision: int
-
-
-class Alarmed(Struct, frozen=True, array_like=True, tag=13, gc=False):
-    """Outcome of an Alarm command: the alarms it raised (again) or took back, as (member, alarm)."""
-
-    revision: int
-    alarms: list[tuple[int, int]]
-
-
-Result = (
-    Failed
-    | Done
-    | PutDone
-    | RangeDone
-    | DeleteDone
-    | TxnDone
-    | LeaseGranted
-    | LeaseIs
-    | Leases
-    | Hashed
-    | Status
-    | Histories
-    | HistoryCompacted
-    | Alarmed
-)
-
-
-LARGE_ANSWER_BYTES = 1_024
-
-
-def answer_bytes(result: Result) -> int:
-    """What an answer counts against the window between apply and api: 0 for small ones, which admission bounds."""
-    if type(result) is not RangeDone:
-        return 0
-    rows = result.rows
-    if len(rows) < 2 and (not rows or len(rows[0][1]) < LARGE_ANSWER_BYTES):
-        return 0
-    return sum([len(key) + len(row) for key, row in rows])
 
 
 # -- lease <-> apply, api ------------------------------------------------------------------------------------------

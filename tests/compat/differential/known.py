@@ -60,7 +60,7 @@ KNOWN = (
     Known(
         "remaining TTL in lease_time_to_live",
         "tolerated",
-        "two clocks on a busy machine: up to 10 seconds apart (drawn TTLs are 600 and more); the granted TTL must agree",
+        "two clocks on a busy machine: up to 10 seconds apart (TTLs here are 600 and more); the granted one must agree",
     ),
     Known(
         "order of the keys in lease_time_to_live",

@@ -12,7 +12,6 @@ from zetcd.actors.lease_actor import LeaseActor
 from zetcd.base.settings import Settings
 from zetcd.wire.entry import Entry, LeaseCheckpoint, LeaseRevoke, decode_entries
 from zetcd.wire.local import (
-    Done,
     KeepAlive,
     LeaseAnswer,
     LeaseChanges,
@@ -25,6 +24,7 @@ from zetcd.wire.local import (
     Replies,
     Standing,
 )
+from zetcd.wire.results import Done
 
 ELECTION_MS = 1_000
 TICK_MS = 100

@@ -24,7 +24,8 @@ from zetcd.wire.entry import (
     Range,
     Txn,
 )
-from zetcd.wire.local import DeleteDone, Done, Event, Failed, LeaseGranted, PutDone, RangeDone, Result, Row, TxnDone
+from zetcd.wire.local import Event
+from zetcd.wire.results import DeleteDone, Done, Failed, LeaseGranted, PutDone, RangeDone, Result, Row, TxnDone
 
 
 @dataclass(frozen=True)

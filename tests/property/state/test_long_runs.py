@@ -17,7 +17,9 @@ from zetcd.mvcc.engine import MemoryEngine
 from zetcd.state import machine as machine_module
 from zetcd.state.machine import Cursor, Flush
 from zetcd.wire.entry import Command, Compact, Compare, DeleteRange, LeaseGrant, LeaseRevoke, Op, Put, Range, Txn
-from zetcd.wire.local import Event, HashKv, History, Result
+from zetcd.wire.local import Event
+from zetcd.wire.queries import HashKv, History
+from zetcd.wire.results import Result
 
 STEPS = 700
 

@@ -28,19 +28,9 @@ from zetcd.mvcc.engine import MemoryEngine
 from zetcd.state import machine as machine_module
 from zetcd.state.machine import Cursor, Flush
 from zetcd.wire.entry import Compact, Compare, DeleteRange, LeaseCheckpoint, LeaseGrant, LeaseRevoke, Put, Range, Txn
-from zetcd.wire.local import (
-    Event,
-    HashKv,
-    History,
-    HistoryCompacted,
-    LeaseInfo,
-    LeaseIs,
-    LeaseList,
-    LeaseRow,
-    Leases,
-    Status,
-    StoreStatus,
-)
+from zetcd.wire.local import Event, LeaseRow
+from zetcd.wire.queries import HashKv, History, LeaseInfo, LeaseList, StoreStatus
+from zetcd.wire.results import HistoryCompacted, LeaseIs, Leases, Status
 
 KEYS = [
     b"\x00", b"\x00\x00", b"\x00\xff", b"a", b"a\x00", b"a\x00\x00", b"a\x00\xff", b"aa", b"b", b"b/1", b"b/2", b"\xff",

@@ -3,18 +3,11 @@
 import msgspec
 
 from zetcd.watch.ranges import contains
-from zetcd.wire.client import KeyValue
 from zetcd.wire.codec import encode_events
-from zetcd.wire.local import (
-    Event,
-    Failed,
-    Feed,
-    Histories,
-    History,
-    HistoryCompacted,
-    Subscribe,
-    Subscribed,
-)
+from zetcd.wire.local import Event, Feed, Subscribe, Subscribed
+from zetcd.wire.queries import History
+from zetcd.wire.replies import KeyValue
+from zetcd.wire.results import Failed, Histories, HistoryCompacted
 
 SLICE_REVISIONS = 3
 

@@ -12,15 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.property.watch.store_twin import Apply, Store, decode_row
 from zetcd.watch.hub import Hub, Woken
 from zetcd.watch.ranges import contains
-from zetcd.wire.client import (
-    EventMap,
-    WatchCancelRequest,
-    WatchCreateRequest,
-    WatchPollReply,
-    WatchPollRequest,
-    WatchReply,
-)
+from zetcd.wire.client import WatchCancelRequest, WatchCreateRequest, WatchPollRequest
 from zetcd.wire.local import Feed, Subscribed
+from zetcd.wire.replies import EventMap, WatchPollReply, WatchReply
 
 KEYS = [b"a", b"aa", b"ab", b"b", b"c"]
 RANGES = [

@@ -9,7 +9,8 @@ from zetcd.actors.actor import Peer
 from zetcd.actors.api_actor import ApiActor
 from zetcd.base.settings import Settings
 from zetcd.wire.entry import Entry, decode_entries
-from zetcd.wire.local import Message, Propose, Ready, Replies, Result, Standing
+from zetcd.wire.local import Message, Propose, Ready, Replies, Standing
+from zetcd.wire.results import Result
 
 M = TypeVar("M", bound=Message)
 ORIGIN = 31

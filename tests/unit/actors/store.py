@@ -9,20 +9,9 @@ from zetcd.actors.apply_actor import ApplyActor
 from zetcd.mvcc.engine import MemoryEngine
 from zetcd.state.machine import Flush, Machine
 from zetcd.wire.entry import Block, Command, Entry, Put, Range, encode_entries
-from zetcd.wire.local import (
-    Blocks,
-    Commit,
-    Feed,
-    Grant,
-    Message,
-    Persisted,
-    Query,
-    Read,
-    ReadBatch,
-    Replies,
-    Result,
-    Subscribe,
-)
+from zetcd.wire.local import Blocks, Commit, Feed, Grant, Message, Persisted, ReadBatch, Replies, Subscribe
+from zetcd.wire.queries import Query, Read
+from zetcd.wire.results import Result
 
 M = TypeVar("M", bound=Message)
 API = 31

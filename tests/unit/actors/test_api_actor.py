@@ -9,13 +9,10 @@ from zetcd.base import limits
 from zetcd.base.settings import Settings
 from zetcd.wire.entry import Alarm, Put
 from zetcd.wire.local import (
-    Alarmed,
     FeedCredit,
     IndexWanted,
     LeaseAnswer,
     Propose,
-    PutDone,
-    RangeDone,
     ReadBatch,
     ReadIndex,
     Ready,
@@ -24,6 +21,7 @@ from zetcd.wire.local import (
     Space,
     Standing,
 )
+from zetcd.wire.results import Alarmed, PutDone, RangeDone
 
 PUT = {"op": "put", "key": b"k", "value": b"v"}
 GET = {"op": "range", "key": b"k"}

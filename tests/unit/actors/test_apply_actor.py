@@ -12,16 +12,11 @@ from zetcd.wire.local import (
     Applied,
     Blocks,
     Commit,
-    CompactWait,
-    Done,
-    Failed,
     Feed,
     FeedCredit,
     Grant,
     IndexWanted,
     Persisted,
-    PutDone,
-    RangeDone,
     ReadFailed,
     ReadState,
     Ready,
@@ -29,6 +24,8 @@ from zetcd.wire.local import (
     Revoke,
     Revoked,
 )
+from zetcd.wire.queries import CompactWait
+from zetcd.wire.results import Done, Failed, PutDone, RangeDone
 
 MIB = 1 << 20
 

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.client.stub import Stub
 from zetcd.client import AsyncClient, Error, compare, op
 from zetcd.session import options
-from zetcd.wire import client as wire
+from zetcd.wire.replies import PutReply, TxnReply, WatchReply
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def test_one_failure_in_a_gathering_is_its_own(stub: Stub) -> None:
                 client.txn(compare.version("a", "=", 1)).then(op.get("a")).commit(),
                 return_exceptions=True,
             )
-            assert isinstance(results[0], wire.PutReply)
+            assert isinstance(results[0], PutReply)
             assert isinstance(results[1], Error)
-            assert isinstance(results[2], wire.TxnReply)
+            assert isinstance(results[2], TxnReply)
 
     asyncio.run(main())
 
@@ -62,7 +62,7 @@ def test_a_thousand_watchers_on_one_key(stub: Stub) -> None:
         seen = 0
         over = asyncio.Event()
 
-        def on_reply(reply: wire.WatchReply) -> None:
+        def on_reply(reply: WatchReply) -> None:
             nonlocal seen
             seen += len(reply.events)
             if seen == 5000:

@@ -10,6 +10,7 @@ from tests.unit.client.stub import Stub
 from zetcd.base import errors as etcd
 from zetcd.client import Client, Error, compare, op
 from zetcd.wire import client as wire
+from zetcd.wire.replies import KeyValue, TxnReply, WatchReply
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def refuse(error: etcd.Error) -> dict[str, object]:
 def test_keys(client: Client) -> None:
     assert client.put("a", "1").header.revision == 2
     client.put(b"b", b"2")
-    assert client.put("a", "3", prev_kv=True).prev_kv == wire.KeyValue(b"a", 2, 2, 1, b"1")
-    assert client.get("a") == wire.KeyValue(b"a", 2, 4, 2, b"3")
+    assert client.put("a", "3", prev_kv=True).prev_kv == KeyValue(b"a", 2, 2, 1, b"1")
+    assert client.get("a") == KeyValue(b"a", 2, 4, 2, b"3")
     assert client.get("none") is None
     assert [kv.key for kv in client.range("a", "c", limit=1).kvs] == [b"a"]
     assert client.get_prefix("").count == 2
@@ -49,7 +50,7 @@ def test_options_reach_the_server_by_name_and_number(client: Client, stub: Stub)
 
 
 def test_transactions(client: Client) -> None:
-    def claim() -> wire.TxnReply:
+    def claim() -> TxnReply:
         absent = compare.version("lock", "==", 0)
         return client.txn(absent).then(op.put("lock", "me")).otherwise(op.get("lock")).commit()
 
@@ -135,7 +136,7 @@ def test_watch_with_a_callback(client: Client) -> None:
     seen: list[int] = []
     enough = threading.Event()
 
-    def on_reply(reply: wire.WatchReply) -> None:
+    def on_reply(reply: WatchReply) -> None:
         seen.extend(event.kv.mod_revision for event in reply.events)
         if len(seen) == 5:
             enough.set()

@@ -19,7 +19,6 @@ from zetcd.concurrency.election import Request, recipe
 from zetcd.concurrency.steps import Fail, Finish, Propose, Query, Recipe, Send, Step, Wait
 from zetcd.wire.client import (
     CampaignRequest,
-    KeyValue,
     LeaderKey,
     LeaderRequest,
     LockRequest,
@@ -29,7 +28,9 @@ from zetcd.wire.client import (
     UnlockRequest,
 )
 from zetcd.wire.entry import DeleteRange, LeaseGrant, Put, Range, SortOrder, Txn
-from zetcd.wire.local import DeleteDone, Event, Failed, LeaseGranted, PutDone, RangeDone, Result, TxnDone
+from zetcd.wire.local import Event
+from zetcd.wire.replies import KeyValue
+from zetcd.wire.results import DeleteDone, Failed, LeaseGranted, PutDone, RangeDone, Result, TxnDone
 
 
 def decode_row(key: bytes, row: bytes) -> KeyValue:

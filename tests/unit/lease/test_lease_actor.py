@@ -9,7 +9,6 @@ from zetcd.base.errors import LEADER_CHANGED, NO_LEADER, NOT_LEADER, TIMEOUT
 from zetcd.base.settings import Settings
 from zetcd.wire.entry import Command, LeaseCheckpoint, LeaseRevoke, decode_entries
 from zetcd.wire.local import (
-    Done,
     KeepAlive,
     LeaseAnswer,
     LeaseChanges,
@@ -25,6 +24,7 @@ from zetcd.wire.local import (
     Standing,
     TimeToLive,
 )
+from zetcd.wire.results import Done
 
 RAFT, APPLY, API = Peer("raft", 0, 1), Peer("apply", 0, 2), Peer("api", 0, 3)
 LEADING = Standing(5, 1, True, False, 9, 9, 9)

@@ -6,7 +6,8 @@ from tests.unit.state.replica import Replica, keys_of, shown
 from zetcd.base.errors import COMPACTED, FUTURE_REVISION, Error
 from zetcd.mvcc.engine import MemoryEngine
 from zetcd.wire.entry import Compact, DeleteRange, Put, Range, Txn
-from zetcd.wire.local import Done, Failed, History, HistoryCompacted
+from zetcd.wire.queries import History
+from zetcd.wire.results import Done, Failed, HistoryCompacted
 
 
 def failed(error: Error, revision: int) -> Failed:

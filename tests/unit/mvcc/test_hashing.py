@@ -7,7 +7,8 @@ from zetcd.base.errors import COMPACTED, FUTURE_REVISION
 from zetcd.mvcc.engine import MemoryEngine
 from zetcd.mvcc.keys import pack_header
 from zetcd.wire.entry import Compact, DeleteRange, Put
-from zetcd.wire.local import Failed, Hashed, HashKv
+from zetcd.wire.queries import HashKv
+from zetcd.wire.results import Failed, Hashed
 
 
 def digest(*versions: tuple[bytes, bytes, int]) -> int:

@@ -10,7 +10,7 @@ from zetcd.mvcc.engine import MemoryEngine
 from zetcd.mvcc.history import KeySet
 from zetcd.mvcc.keys import interval, value_of
 from zetcd.wire.entry import DeleteRange, Put, Txn
-from zetcd.wire.local import History
+from zetcd.wire.queries import History
 
 names = st.binary(min_size=1, max_size=2)
 EVERYTHING = [(b"\x00", b"\x00")]

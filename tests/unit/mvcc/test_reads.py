@@ -10,7 +10,8 @@ from zetcd.mvcc.engine import EngineScan, MemoryEngine, MemoryTable
 from zetcd.mvcc.keys import HEADER_BYTES
 from zetcd.state.machine import Cursor
 from zetcd.wire.entry import DeleteRange, Put, Range, SortTarget, Txn
-from zetcd.wire.local import Failed, HashKv, RangeDone, Result
+from zetcd.wire.queries import HashKv
+from zetcd.wire.results import Failed, RangeDone, Result
 
 ALL = (b"\x00", b"\x00")
 

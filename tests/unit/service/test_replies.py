@@ -7,9 +7,9 @@ import msgpack
 from zetcd.base import errors
 from zetcd.mvcc.keys import pack_header
 from zetcd.service import replies
-from zetcd.wire.client import Header
 from zetcd.wire.entry import DeleteRange, Put, Range, Txn
-from zetcd.wire.local import DeleteDone, PutDone, RangeDone, TxnDone
+from zetcd.wire.replies import Header
+from zetcd.wire.results import DeleteDone, PutDone, RangeDone, TxnDone
 
 HEADER = Header(1, 2, 7, 3)
 SHOWN = {"cluster_id": 1, "member_id": 2, "revision": 7, "raft_term": 3}

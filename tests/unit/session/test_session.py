@@ -5,6 +5,7 @@ from zetcd.base import errors as etcd
 from zetcd.session import options as bounds
 from zetcd.session.call import LOCK, PUT
 from zetcd.wire import client as wire
+from zetcd.wire.replies import Header, PutReply
 
 
 def ops(world_wire: Wire) -> list[str]:
@@ -19,7 +20,7 @@ def test_a_call_goes_out_and_comes_back_typed() -> None:
     assert not world.newest.sent, "nothing is sent before the peer has shown that it answers"
     world.connect()
     assert world.serve(world.newest) == {"op": "put", "key": b"k", "value": b"v"}
-    assert waiter.result == wire.PutReply(wire.Header(revision=7))
+    assert waiter.result == PutReply(Header(revision=7))
     assert not world.session.tick(world.now)
 
 
@@ -44,7 +45,7 @@ def test_each_item_of_a_batch_succeeds_or_fails_on_its_own() -> None:
     world.answer(
         world.newest, frame_id, {"responses": [{"header": HEADER}, bad, {"header": HEADER, "prev_kv": {"key": b"k"}}]}
     )
-    assert waiters[0].result == wire.PutReply(wire.Header(revision=7))
+    assert waiters[0].result == PutReply(Header(revision=7))
     assert (waiters[1].error.code, waiters[1].error.status, waiters[1].error.outcome_unknown) == (5, "NOT_FOUND", False)
     assert waiters[2].result.prev_kv.key == b"k"
 

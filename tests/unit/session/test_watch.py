@@ -10,7 +10,8 @@ from zetcd.session.errors import Error
 from zetcd.session.lane import PROBE_ID, Lane
 from zetcd.session.options import Options
 from zetcd.session.watch import PAUSED, Watch, Watches
-from zetcd.wire.client import WatchCreateRequest, WatchReply
+from zetcd.wire.client import WatchCreateRequest
+from zetcd.wire.replies import WatchReply
 
 
 class Taker:

@@ -10,7 +10,9 @@ from zetcd.mvcc.keys import header_of, value_of
 from zetcd.state.machine import Cursor, Flush, Machine, Outcome
 from zetcd.wire.codec import decode_events
 from zetcd.wire.entry import Block, Command, Entry, encode_entries
-from zetcd.wire.local import Event, Histories, Query, RangeDone, Result
+from zetcd.wire.local import Event
+from zetcd.wire.queries import Query
+from zetcd.wire.results import Histories, RangeDone, Result
 
 Logged = tuple[int, Entry]
 """(term, entry); the entry's index is its place in the log, from 1."""

@@ -27,7 +27,9 @@ from zetcd.wire.entry import (
     Range,
     Txn,
 )
-from zetcd.wire.local import Alarmed, ConfState, Failed, Result, Status, StoreStatus
+from zetcd.wire.local import ConfState
+from zetcd.wire.queries import StoreStatus
+from zetcd.wire.results import Alarmed, Failed, Result, Status
 
 NOSPACE, CORRUPTED = 1, 2
 

@@ -19,7 +19,7 @@ from zetcd.wire.entry import (
     Range,
     Txn,
 )
-from zetcd.wire.local import DeleteDone, Done, Failed, PutDone, RangeDone, Result, TxnDone
+from zetcd.wire.results import DeleteDone, Done, Failed, PutDone, RangeDone, Result, TxnDone
 
 
 @pytest.fixture

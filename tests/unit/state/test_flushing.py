@@ -30,7 +30,7 @@ from zetcd.wire.entry import (
     Txn,
     encode_entries,
 )
-from zetcd.wire.local import HashKv, LeaseInfo, LeaseList, StoreStatus
+from zetcd.wire.queries import HashKv, LeaseInfo, LeaseList, StoreStatus
 
 
 def story(count: int) -> list[Command]:

@@ -8,7 +8,9 @@ from zetcd.base.limits import LEASE_TTL_MAX_S, READ_SLICE_KEYS
 from zetcd.mvcc.engine import MemoryEngine
 from zetcd.state.machine import Cursor
 from zetcd.wire.entry import IGNORE_VALUE, DeleteRange, LeaseCheckpoint, LeaseGrant, LeaseRevoke, Put, Range, Txn
-from zetcd.wire.local import Done, Failed, LeaseGranted, LeaseInfo, LeaseIs, LeaseList, LeaseRow, Leases
+from zetcd.wire.local import LeaseRow
+from zetcd.wire.queries import LeaseInfo, LeaseList
+from zetcd.wire.results import Done, Failed, LeaseGranted, LeaseIs, Leases
 
 ALL = Range(b"\x00", b"\x00")
 

@@ -9,9 +9,12 @@ from zetcd.base.errors import COMPACTED, WATCH_COMPACTED, WATCH_DUPLICATE_ID, WA
 from zetcd.base.limits import WATCH_FRAME_BYTES
 from zetcd.watch.hub import STORE_BEHIND, Hub, Woken
 from zetcd.watch.subscription import LINGER_MS
-from zetcd.wire.client import KeyValue, WatchCancelRequest, WatchCreateRequest, WatchPollRequest, WatchReply
+from zetcd.wire.client import WatchCancelRequest, WatchCreateRequest, WatchPollRequest
 from zetcd.wire.codec import encode_events
-from zetcd.wire.local import Event, Feed, Histories, History, HistoryCompacted, Subscribe, Subscribed
+from zetcd.wire.local import Event, Feed, Subscribe, Subscribed
+from zetcd.wire.queries import History
+from zetcd.wire.replies import KeyValue, WatchReply
+from zetcd.wire.results import Histories, HistoryCompacted
 
 FRAGMENT_BYTES = 1_000
 

@@ -24,7 +24,7 @@ from zetcd.wire.client import StatusRequest
 
 if TYPE_CHECKING:
     from zetcd.client.watch import Watcher
-    from zetcd.wire.client import WatchReply
+    from zetcd.wire.replies import WatchReply
 
 _BAD_NUMBER = "bad number of arguments"
 _CONFLICT = "bad number of arguments (found conflicting environment key)"

@@ -1,0 +1,55 @@
+"""What api asks of the store: the reads that a `local.ReadBatch` carries. Their answers are in `results`."""
+
+from msgspec import Struct
+
+from zetcd.wire.entry import Range
+
+
+class HashKv(Struct, frozen=True, array_like=True, tag=40, gc=False):
+    """Hash of the logical store up to revision (0: current)."""
+
+    revision: int = 0
+
+
+class LeaseInfo(Struct, frozen=True, array_like=True, tag=41, gc=False):
+    """A lease and its keys (sorted)."""
+
+    id: int
+    keys: bool = False
+
+
+class LeaseList(Struct, frozen=True, array_like=True, tag=42, gc=False):
+    """All lease ids."""
+
+
+class StoreStatus(Struct, frozen=True, array_like=True, tag=43, gc=False):
+    """Sizes, indexes, alarms, members."""
+
+
+class CompactWait(Struct, frozen=True, array_like=True, tag=44, gc=False):
+    """Answered (Done) when rows up to the compact revision `revision` are physically gone."""
+
+    revision: int
+
+
+class History(Struct, frozen=True, array_like=True, tag=45, gc=False):
+    """Events with revision in [first, last] whose key lies in one of the ranges (etcd range rules), a slice at a time.
+    last 0: up to the current revision. prev_kv: events carry the former row."""
+
+    first: int
+    last: int
+    ranges: list[tuple[bytes, bytes]]
+    prev_kv: bool = False
+
+
+# Range (tag 3) is the read of the KV service.
+Query = Range | HashKv | LeaseInfo | LeaseList | StoreStatus | CompactWait | History
+
+
+class Read(Struct, frozen=True, array_like=True, gc=False):
+    """One read and the sequence its answer carries."""
+
+    sequence: int
+    query: Query
+    user: str = ""
+    auth_revision: int = 0

@@ -1,0 +1,153 @@
+"""What apply answers to entries and queries, in `local.Replies`. revision is what the response header shows."""
+
+import msgspec
+from msgspec import Struct
+
+Row = tuple[bytes, bytes]
+"""(user key, stored row): the row is the metadata header and the value, see `zetcd.mvcc.keys`."""
+
+
+class Failed(Struct, frozen=True, array_like=True, tag=0, gc=False):
+    """An `Error` value."""
+
+    code: int
+    message: str
+    revision: int = 0
+
+
+class Done(Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """Nothing to say but the revision: compact, revoke, checkpoint, alarm."""
+
+    revision: int
+
+
+class PutDone(Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """prev is the former row where prev_kv asked for it and it existed."""
+
+    revision: int
+    prev: bytes | None = None
+
+
+class RangeDone(Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """rows are cut and sorted as asked; keys_only rows are bare headers."""
+
+    revision: int
+    rows: list[Row]
+    more: bool
+    count: int
+
+
+class DeleteDone(Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """prevs only with PREV_KV."""
+
+    revision: int
+    deleted: int
+    prevs: list[Row]
+
+
+class TxnDone(Struct, frozen=True, array_like=True, tag=5):
+    """results in the order of the taken branch."""
+
+    revision: int
+    succeeded: bool
+    results: list["PutDone | RangeDone | DeleteDone | TxnDone"]
+
+
+class LeaseGranted(Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """ttl in seconds."""
+
+    revision: int
+    id: int
+    ttl: int
+
+
+class LeaseIs(Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """Answer to LeaseInfo; ttl 0 where the lease does not exist."""
+
+    revision: int
+    id: int
+    ttl: int
+    keys: list[bytes]
+
+
+class Leases(Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """Answer to LeaseList, ids ascending."""
+
+    revision: int
+    ids: list[int]
+
+
+class Hashed(Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """Answer to HashKv; compact_revision -1 when never compacted."""
+
+    revision: int
+    hash: int
+    compact_revision: int
+    hash_revision: int
+
+
+class Status(Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """Answer to StoreStatus. alarms as (member, alarm); members as (id, name, peer urls, client urls, is_learner)."""
+
+    revision: int
+    compact_revision: int
+    applied: int
+    db_bytes: int
+    db_bytes_in_use: int
+    keys: int
+    leases: int
+    alarms: list[tuple[int, int]]
+    members: list[tuple[int, str, list[str], list[str], bool]]
+
+
+class Histories(Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """Answer to History: complete revisions up to `upto`, which says how far the scan got."""
+
+    revision: int
+    upto: int
+    events: msgspec.Raw  # list[Event]
+
+
+class HistoryCompacted(Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """Answer to History: first is below compact_revision."""
+
+    revision: int
+    compact_revision: int
+
+
+class Alarmed(Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """Outcome of an Alarm command: the alarms it raised (again) or took back, as (member, alarm)."""
+
+    revision: int
+    alarms: list[tuple[int, int]]
+
+
+Result = (
+    Failed
+    | Done
+    | PutDone
+    | RangeDone
+    | DeleteDone
+    | TxnDone
+    | LeaseGranted
+    | LeaseIs
+    | Leases
+    | Hashed
+    | Status
+    | Histories
+    | HistoryCompacted
+    | Alarmed
+)
+
+
+LARGE_ANSWER_BYTES = 1_024
+
+
+def answer_bytes(result: Result) -> int:
+    """What an answer counts against the window between apply and api: 0 for small ones, which admission bounds."""
+    if type(result) is not RangeDone:
+        return 0
+    rows = result.rows
+    if len(rows) < 2 and (not rows or len(rows[0][1]) < LARGE_ANSWER_BYTES):
+        return 0
+    return sum([len(key) + len(row) for key, row in rows])
