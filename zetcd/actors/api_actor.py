@@ -47,6 +47,8 @@ from zetcd.wire.replies import BatchReply, Header
 from zetcd.wire.results import Failed, RangeDone, Result, answer_bytes
 
 NO_STANDING = Standing(0, 0, is_leader=False, is_learner=False, commit=0, applied=0, last_index=0)
+ROUTING_ID_BYTES_MAX = 255
+"""ZeroMQ's own bound."""
 NOWHERE = Ticket((), 0)
 """The ticket of a call that no client waits for."""
 
@@ -77,6 +79,7 @@ class ApiActor(Actor):
         self.now_ms = 0
         self.cluster = 0
         self.member = 0
+        self._inflight = 0  # admitted requests that are not answered
         self._inflight_bytes = 0
         self.tracer: Tracer | None = None
         self._raft: Peer | None = None
@@ -142,7 +145,10 @@ class ApiActor(Actor):
     # -- clients ---------------------------------------------------------------------------------------------------
     def on_client(self, envelope: Envelope, body: bytes) -> None:
         """One frame of a client; envelope is everything before the body."""
-        if len(envelope) > limits.ENVELOPE_FRAMES_MAX or sum(map(len, envelope)) > limits.ENVELOPE_BYTES_MAX:
+        # The common envelopes, (client) and (client, empty), are within bounds at a glance.
+        if (len(envelope) > 2 or len(envelope[-1]) > ROUTING_ID_BYTES_MAX) and (
+            len(envelope) > limits.ENVELOPE_FRAMES_MAX or sum(map(len, envelope)) > limits.ENVELOPE_BYTES_MAX
+        ):
             self.counters["malformed"] += 1
             return
         try:
@@ -184,12 +190,13 @@ class ApiActor(Actor):
         if self._stopping:
             error = errors.STOPPED
         elif (
-            len(self.calls) + self.watching.waiting + count > limits.INFLIGHT_REQUESTS_MAX
+            self._inflight + count > limits.INFLIGHT_REQUESTS_MAX
             or self._inflight_bytes + ticket.size > limits.INFLIGHT_BYTES_MAX
         ):
             self.counters["too_many_requests"] += count
             error = errors.TOO_MANY_REQUESTS
         if error is None:
+            self._inflight += count
             self._inflight_bytes += ticket.size
             return True
         self.clients.send(ticket.envelope, replies.encode(replies.error(error)))
@@ -207,6 +214,7 @@ class ApiActor(Actor):
                 return
             data = replies.encode(BatchReply(responses))
         if ticket is not NOWHERE:
+            self._inflight -= 1 if responses is None else len(responses)
             self._inflight_bytes -= ticket.size
             self.clients.send(ticket.envelope, data)
 
@@ -216,6 +224,7 @@ class ApiActor(Actor):
 
     def release(self, ticket: Ticket) -> None:
         """A request that is answered outside `answer` (a watch stream) holds no admission any more."""
+        self._inflight -= 1
         self._inflight_bytes -= ticket.size
 
     def header(self, revision: int) -> Header:
