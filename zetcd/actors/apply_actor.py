@@ -18,6 +18,8 @@ from typing import Protocol
 import msgspec
 
 from zetcd.actors.actor import Actor, Peer
+from zetcd.actors.lease_load import Load
+from zetcd.actors.parked_reads import Context, ParkedReads
 from zetcd.base import errors, limits
 from zetcd.base.errors import Fatal
 from zetcd.state.machine import Cursor, Flush, Machine, Outcome
@@ -32,9 +34,6 @@ from zetcd.wire.local import (
     FeedCredit,
     Grant,
     IndexWanted,
-    LeaseChanges,
-    LeaseLoad,
-    LeaseRow,
     Message,
     Opened,
     Persisted,
@@ -77,14 +76,6 @@ class _Api:
     replies: list[tuple[int, Result]] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
-class _Load:
-    """A lease process that is being told all leases; it has those with ids up to `upto`."""
-
-    upto: int = -(2**63) - 1
-    done: bool = False
-
-
 class ApplyActor(Actor):
     """Role apply: dials wal and raft, owner for api and lease."""
 
@@ -105,7 +96,7 @@ class ApplyActor(Actor):
         self.counters = {"entries": 0, "blocks": 0, "reads": 0, "flushes": 0, "feed_gaps": 0}
         self._raft: Peer | None = None
         self._apis: dict[int, _Api] = {}
-        self._loads: dict[Peer, _Load] = {}
+        self._loads: dict[Peer, Load] = {}
         self._blocks: deque[Block] = deque()
         self._ahead: list[Block] = []
         self._commit = (machine.applied, machine.applied_term)
@@ -117,10 +108,7 @@ class ApplyActor(Actor):
         self._reported = machine.applied, machine.flushed_index
         self._reads: deque[tuple[_Api, Read]] = deque()
         self._cursors: deque[tuple[_Api, int, Cursor]] = deque()
-        self._parked: dict[tuple[int, int], tuple[_Api, list[Read]]] = {}
-        self._indexed: deque[tuple[int, tuple[int, int]]] = deque()
-        self._early: dict[tuple[int, int], int] = {}
-        self._parked_reads = 0
+        self._parked = ParkedReads()
         self._waits: list[tuple[_Api, int, int]] = []
         self._recovered = False
         self._flushing: Flush | None = None
@@ -152,7 +140,7 @@ class ApplyActor(Actor):
             if self._recovered:
                 self.send(peer, Ready(self.machine.revision, self.machine.compact_revision))
         elif peer.role == "lease":
-            self._loads[peer] = _Load()
+            self._loads[peer] = Load()
 
     def on_lost(self, peer: Peer) -> None:
         """Forget what was meant for an api or lease process that is gone; raft goes before us at a clean stop."""
@@ -167,9 +155,7 @@ class ApplyActor(Actor):
         self._reads = deque(item for item in self._reads if item[0] is not api)
         self._cursors = deque(item for item in self._cursors if item[0] is not api)
         self._waits = [item for item in self._waits if item[0] is not api]
-        for context in [context for context, item in self._parked.items() if item[0] is api]:
-            self._parked_reads -= len(self._parked.pop(context)[1])
-        self._early = {context: index for context, index in self._early.items() if context[0] != peer.incarnation}
+        self._parked.forget(peer.incarnation)
         self._set_level()
 
     def on_batch(self, peer: Peer, messages: list[Message]) -> None:
@@ -210,10 +196,7 @@ class ApplyActor(Actor):
 
     def _on_grant(self, _peer: Peer, message: Grant) -> None:
         self._grant = message
-        for api, reads in self._parked.values():
-            self._reads.extend([(api, read) for read in reads])
-        self._parked.clear()
-        self._parked_reads = 0
+        self._take_up(self._parked.release_all())
         if not self._recovered:
             self._recovered = True
             for api in self._apis.values():
@@ -227,40 +210,32 @@ class ApplyActor(Actor):
     def _on_read_state(self, _peer: Peer, message: ReadState) -> None:
         for context in message.contexts:
             api = self._apis.get(context[0])
-            if context in self._parked:
-                self._indexed.append((message.index, context))
-            elif api is not None and context[1] > api.context:
-                self._early[context] = message.index  # raft was faster than the api's own frame
+            self._parked.confirm(context, message.index, api is not None and context[1] > api.context)
 
     def _on_read_failed(self, _peer: Peer, message: ReadFailed) -> None:
         for context in message.contexts:
-            parked = self._parked.pop(context, None)
-            if parked is not None:
-                api, reads = parked
-                self._parked_reads -= len(reads)
+            reads = self._parked.drop(context)
+            if reads:
                 failed = Failed(message.code, message.message, self.machine.revision)
-                api.replies.extend((read.sequence, failed) for read in reads)
+                self._apis[context[0]].replies.extend((read.sequence, failed) for read in reads)
 
     # -- from api --------------------------------------------------------------------------------------------------
     def _on_read_batch(self, peer: Peer, message: ReadBatch) -> None:
         api = self._apis[peer.incarnation]
         api.context = message.context
+        context = (peer.incarnation, message.context)
         if not message.linearizable or self._grant is not None:
             self._reads.extend([(api, read) for read in message.reads])
-            self._early.pop((peer.incarnation, message.context), None)
+            self._parked.drop(context)
             return
-        if self._parked_reads + len(message.reads) > limits.READS_PARKED_MAX:
+        if self._parked.count + len(message.reads) > limits.READS_PARKED_MAX:
             error = errors.TOO_MANY_REQUESTS
             failed = Failed(error.code, error.message, self.machine.revision)
             api.replies.extend((read.sequence, failed) for read in message.reads)
+            self._parked.drop(context)
             return
-        context = (peer.incarnation, message.context)
-        self._parked[context] = (api, message.reads)
-        self._parked_reads += len(message.reads)
-        index = self._early.pop(context, None)
-        if index is not None:
-            self._indexed.append((index, context))
-        elif not message.asked:
+        known = self._parked.park(context, message.reads)
+        if not known and not message.asked:
             self.send(peer, IndexWanted(message.context))
 
     def _on_subscribe(self, peer: Peer, message: Subscribe) -> None:
@@ -297,14 +272,15 @@ class ApplyActor(Actor):
         """Execute, read, answer."""
         if self._blocks:
             self._execute()
-        if self._indexed:
-            self._release_parked()
+        if self._parked.indexed:
+            self._take_up(self._parked.release(self.machine.applied))
         if self._reads:
             self._read()
         if self._cursors:
             self._step_cursors()
-        if self._loads:
-            self._load_leases()
+        for peer, load in self._loads.items():
+            if not load.done:
+                self.send(peer, load.next_slice(self.machine))
         for api in self._apis.values():
             if api.replies:
                 self.send(api.peer, Replies(api.replies))
@@ -368,7 +344,7 @@ class ApplyActor(Actor):
             self._conf = outcome.conf
         if outcome.granted or outcome.checkpointed or outcome.revoked:
             for peer, load in self._loads.items():
-                self._send_lease_changes(peer, load, outcome)
+                self.send(peer, load.changes(outcome))
         for peer in self._loads:
             # After the changes: lease must know its own checkpoints from those of a former life (rule 11).
             own = [(sequence, result) for origin, sequence, result in outcome.replies if origin == peer.incarnation]
@@ -402,18 +378,10 @@ class ApplyActor(Actor):
         return Feed(previous, revision, self.machine.compact_revision, gap, events)
 
     # -- reads -----------------------------------------------------------------------------------------------------
-    def _release_parked(self) -> None:
-        applied, waiting = self.machine.applied, deque[tuple[int, tuple[int, int]]]()
-        for index, context in self._indexed:
-            if index > applied:
-                waiting.append((index, context))
-                continue
-            parked = self._parked.pop(context, None)
-            if parked is not None:
-                api, reads = parked
-                self._parked_reads -= len(reads)
-                self._reads.extend([(api, read) for read in reads])
-        self._indexed = waiting
+    def _take_up(self, released: list[tuple[Context, list[Read]]]) -> None:
+        for context, reads in released:
+            api = self._apis[context[0]]
+            self._reads.extend([(api, read) for read in reads])
 
     def _read(self) -> None:
         reads, query, seen = self._reads, self.machine.query, dict[object, Result]()
@@ -472,29 +440,6 @@ class ApplyActor(Actor):
                 if wanted <= swept:
                     api.replies.append((sequence, Done(revision)))
             self._waits = [item for item in self._waits if item[2] > swept]
-
-    # -- leases ----------------------------------------------------------------------------------------------------
-    def _load_leases(self) -> None:
-        for peer, load in self._loads.items():
-            if load.done:
-                continue
-            rows: list[LeaseRow] = self.machine.lease_rows(load.upto, limits.LEASE_LOAD_SLICE)
-            load.done = len(rows) < limits.LEASE_LOAD_SLICE
-            if rows:
-                load.upto = rows[-1].id
-            self.send(peer, LeaseLoad(rows, load.done))
-
-    def _send_lease_changes(self, peer: Peer, load: _Load, outcome: Outcome) -> None:
-        """Only of leases it has been told; the others it will be told as they are when their turn comes."""
-        if load.done:
-            changes = LeaseChanges(outcome.granted, outcome.checkpointed, outcome.revoked)
-        else:
-            changes = LeaseChanges(
-                [row for row in outcome.granted if row.id <= load.upto],
-                [row for row in outcome.checkpointed if row.id <= load.upto],
-                [lease for lease in outcome.revoked if lease <= load.upto],
-            )
-        self.send(peer, changes)
 
     # -- going down to LevelDB, and telling raft -------------------------------------------------------------------
     def _maybe_flush(self) -> None:

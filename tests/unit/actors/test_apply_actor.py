@@ -158,7 +158,7 @@ def test_rule_10_an_index_may_overtake_the_read_and_is_used_once(store: Store) -
     store.turn(store.api, store.batch(get(b"a")))
     assert sequences(store.answers()) == [-1]
     store.turn(store.raft, ReadState([(API, 1)], 0), ReadState([(99, 1)], 0))
-    assert not store.actor._early, "an index that nobody waits for is not kept"
+    assert not store.actor._parked, "an index that nobody waits for is not kept"
 
 
 def test_a_failed_read_index_fails_its_reads_alone(store: Store) -> None:
@@ -417,5 +417,5 @@ def test_an_api_process_that_is_gone_leaves_nothing_behind(store: Store) -> None
     store.grant()
     store.tick()
     actor = store.actor
-    left = (actor._parked, actor._early, actor._reads, actor._cursors, actor._waits, actor._apis, actor._parked_reads)
+    left = (actor._parked, actor._reads, actor._cursors, actor._waits, actor._apis)
     assert not any(left)
