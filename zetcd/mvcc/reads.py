@@ -176,6 +176,8 @@ class RangeCursor(Cursor):
         store = self._store
         if self.revision != store.shown_revision or not Counting.reaches(store, self._past):
             return False
+        if 0 < self._past < store.compact_revision:
+            return False  # compacted since the read began: the log that leads back to its revision may be swept
         if before and not self._past:
             store.counts.learn(self._start, start, before)
         self._count = before

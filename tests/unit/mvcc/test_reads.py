@@ -9,7 +9,7 @@ from zetcd.mvcc.cursor import finish
 from zetcd.mvcc.engine import EngineScan, MemoryEngine, MemoryTable
 from zetcd.mvcc.keys import HEADER_BYTES
 from zetcd.state.machine import Cursor
-from zetcd.wire.entry import DeleteRange, Put, Range, SortTarget, Txn
+from zetcd.wire.entry import Compact, DeleteRange, Put, Range, SortTarget, Txn
 from zetcd.wire.queries import HashKv
 from zetcd.wire.results import Failed, RangeDone, Result
 
@@ -244,3 +244,17 @@ def test_pages_know_the_count_of_what_follows(monkeypatch: pytest.MonkeyPatch) -
         start = page.rows[-1][0] + b"\x00"
     assert counts == list(range(3_000, 0, -100))
     assert sum(scanned) < 3 * 3_000
+
+
+def test_the_count_of_a_past_revision_survives_its_compaction_while_it_is_read() -> None:
+    """What the log says of the time since is swept; the pinned rows are not."""
+    replica = Replica(MemoryEngine())
+    replica.run(*(Put(b"k%05d" % number, b"v") for number in range(3_000)))
+    past = replica.machine.revision
+    replica.run(*(Put(b"z%05d" % number, b"v") for number in range(100)))
+    cursor = replica.machine.query(Range(*ALL, limit=2_500, revision=past))
+    assert isinstance(cursor, Cursor)
+    replica.run(Compact(replica.machine.revision))
+    while replica.machine.sweep():
+        pass
+    assert count_of(finish(cursor)) == 3_000
