@@ -11,6 +11,7 @@ from zetcd.mvcc.overlay import Overlay
 from zetcd.mvcc.scan import Scan
 from zetcd.wire.local import LeaseRow
 
+LEASE_ID_MAX = 2**63 - 1
 KNOWN_MAX = 10_000
 """Ids of existing leases kept at hand, so that a put on a lease need not look the lease up."""
 
@@ -90,6 +91,8 @@ class Leases:
 
     def rows(self, after: int, count: int) -> list[LeaseRow]:
         """The next leases with ids above after, ascending; fewer than count only at the end."""
+        if after >= LEASE_ID_MAX:
+            return []
         scan = self.scan(after)
         found: list[LeaseRow] = []
         while len(found) < count and not scan.done:

@@ -135,3 +135,11 @@ def test_rule_19_long_lists_are_cursors(replica: Replica) -> None:
         pass
     assert isinstance(answer, LeaseIs)
     assert len(answer.keys) == count
+
+
+def test_a_slice_may_end_with_the_highest_id_there_is(replica: Replica) -> None:
+    """A lease process that loads them asks on from there."""
+    highest = 2**63 - 1
+    replica.run(LeaseGrant(highest - 1, 9), LeaseGrant(highest, 9), LeaseGrant(-(2**63), 9))
+    assert [row.id for row in replica.machine.lease_rows(-(2**63) - 1, 3)] == [-(2**63), highest - 1, highest]
+    assert replica.machine.lease_rows(highest, 3) == []
