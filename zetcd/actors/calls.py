@@ -153,12 +153,19 @@ class Calls:
                     break
                 late.append(lane.pop(sequence))
         if upto:
-            self._forget_unsent(upto)
+            self._forget_unsent(upto, upto_rest)
         return late
 
-    def _forget_unsent(self, upto: int) -> None:
-        """Overdue writes that were never sent must neither gather while there is no leader nor happen much later."""
+    def _forget_unsent(self, upto: int, upto_rest: int) -> None:
+        """Overdue calls that were never sent must not gather while there is nobody to ask, nor writes happen much
+        later."""
         self._proposals = [each for each in self._proposals if each.first_sequence + each.count > upto]
         kept = self._turn_writes
         if kept and kept[0].sequence < upto:
             self._turn_writes = [entry for entry in kept if entry.sequence >= upto]
+        for reads in self._turn_reads:
+            if reads and -reads[0].sequence <= upto_rest:
+                reads[:] = [read for read in reads if -read.sequence > upto_rest]
+        leases = self._turn_leases
+        if leases and -leases[0].sequence <= upto_rest:
+            self._turn_leases = [ask for ask in leases if -ask.sequence > upto_rest]

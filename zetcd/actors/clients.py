@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from zetcd.base import limits
 
+OFFERED_FRAMES = 16
+"""So many frames are offered to a client whose pipe was full when it was last tried."""
+
 Envelope = tuple[bytes, ...]
 """Every frame before the body, the client's routing id first."""
 
@@ -30,7 +33,10 @@ class Ticket:
 
 @dataclass(slots=True, eq=False)
 class _Stalled:
+    """A client whose pipe is full. refused: what it was offered last and had no room for; queue: what follows."""
+
     queue: deque[tuple[Envelope, bytes]] = field(default_factory=deque)
+    refused: list[tuple[Envelope, bytes]] = field(default_factory=list)
     bytes: int = 0
 
 
@@ -54,24 +60,35 @@ class Clients:
         if stalled is None:
             self._out.append((envelope, data))
         else:
-            self._keep(envelope, data, stalled)
+            stalled.queue.append((envelope, data))
+            self._count(envelope[0], len(data), stalled)
 
     def take(self) -> list[tuple[Envelope, bytes]]:
         """Frames to send now, in order per client."""
         if self._retry_due:
             self._retry_due = False
             for client, stalled in list(self._stalled.items()):
-                if not stalled.queue:
+                if not stalled.queue and not stalled.refused:
                     del self._stalled[client]
                     self._on_resume(client)
-                    continue
-                self._backlog_bytes -= stalled.bytes
-                self._out.extend(stalled.queue)
-                stalled.queue.clear()
-                stalled.bytes = 0
+                else:
+                    self._offer(stalled)
         self._cut.clear()
         out, self._out = self._out, []
         return out
+
+    def _offer(self, stalled: _Stalled) -> None:
+        """Its next frames: a few while some are refused, a pipe's worth otherwise. To offer all each time would cost as
+        much as there is, and a client that does not read may have hundreds of thousands."""
+        queue, refused = stalled.queue, stalled.refused
+        room = OFFERED_FRAMES if refused else limits.CLIENT_SEND_FRAMES_MAX
+        queue.extendleft(reversed(refused))
+        refused.clear()
+        for _ in range(min(room, len(queue))):
+            frame = queue.popleft()
+            stalled.bytes -= len(frame[1])
+            self._backlog_bytes -= len(frame[1])
+            self._out.append(frame)
 
     def on_full(self, envelope: Envelope, data: bytes) -> None:
         """The client's pipe is full: keep the frame, and whatever follows it."""
@@ -82,20 +99,20 @@ class Clients:
         if stalled is None:
             stalled = self._stalled[client] = _Stalled()
             self._on_pause(client)
-        self._keep(envelope, data, stalled)
+        stalled.refused.append((envelope, data))
+        self._count(client, len(data), stalled)
 
-    def _keep(self, envelope: Envelope, data: bytes, stalled: _Stalled) -> None:
-        stalled.queue.append((envelope, data))
-        stalled.bytes += len(data)
-        self._backlog_bytes += len(data)
+    def _count(self, client: bytes, size: int, stalled: _Stalled) -> None:
+        stalled.bytes += size
+        self._backlog_bytes += size
         if (
             stalled.bytes > limits.CLIENT_BACKLOG_BYTES_MAX
             or self._backlog_bytes > limits.CLIENT_BACKLOG_TOTAL_BYTES_MAX
         ):
             self.dropped += 1
-            self._cut[envelope[0]] = None
-            self._forget(envelope[0])
-            self._on_drop(envelope[0])
+            self._cut[client] = None
+            self._forget(client)
+            self._on_drop(client)
 
     def on_gone(self, envelope: Envelope) -> None:
         """The client is not connected any more."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zetcd.actors.calls import Call
 from zetcd.actors.clients import Ticket
 from zetcd.base import errors
-from zetcd.concurrency.election import Request, recipe
+from zetcd.concurrency.election import Observe, Request, recipe
 from zetcd.concurrency.steps import Fail, Finish, Propose, Query, Recipe, Send, Step, Wait
 from zetcd.service import replies
 from zetcd.wire.replies import WatchReply
@@ -55,13 +55,22 @@ class Recipes:
     def cancel(self, envelope: tuple[bytes, ...]) -> bool:
         """End the observe stream of envelope; whether there was one."""
         for run in self._runs.get(envelope[0], ()):
-            if run.ticket.envelope == envelope:
+            if run.ticket.envelope == envelope and isinstance(run.recipe, Observe):
                 self._actor.answer(
                     run.ticket, run.index, WatchReply(self._actor.header(self._actor.revision), canceled=True)
                 )
                 self._end(run, abandon=True)
                 return True
         return False
+
+    def probe(self) -> None:
+        """A word on every observe stream, so that one whose client is gone ends."""
+        actor = self._actor
+        word = replies.encode({"header": actor.header(actor.revision)})
+        for runs in self._runs.values():
+            for run in runs:
+                if isinstance(run.recipe, Observe):
+                    actor.clients.send(run.ticket.envelope, word)
 
     def drop(self, client: bytes) -> None:
         """The client is gone: its requests leave nothing behind."""
@@ -96,7 +105,7 @@ class Recipes:
                 on_failed=lambda _call, failed: self._on_result(run, failed),
             )
             if isinstance(step, Propose):
-                actor.calls.write(call, step.command, 64)
+                actor.calls.write(call, step.command, len(replies.encode(step.command)))
             else:
                 actor.read(call, step.range)
         elif isinstance(step, Wait):

@@ -36,6 +36,9 @@ RECIPES = (
     api.ObserveRequest,
     api.ResignRequest,
 )
+PUTTING = (api.LockRequest, api.CampaignRequest, api.ProclaimRequest)
+"""Those that need space."""
+PUT_COST = 256
 
 
 class Watching:
@@ -56,6 +59,7 @@ class Watching:
         self._unread = 0
         self._told: dict[Envelope, None] = {}  # streams that were sent something since the last probe
         self._probe_at: int | None = None
+        self._pruned_at: int | None = None
         self.recipes = Recipes(actor, self.hub)
         self._handlers: dict[type, Callable[[Ticket, int, api.Request], None]] = {
             api.WatchCreateRequest: self._create,
@@ -79,13 +83,14 @@ class Watching:
         assert isinstance(request, api.WatchCreateRequest)
         envelope = ticket.envelope
         self._actor.release(ticket)
-        streams = self._streams.setdefault(envelope[0], {})
-        if envelope not in streams:
+        if envelope not in self._streams.get(envelope[0], ()):
+            if self._stream_count >= limits.WATCH_STREAMS_MAX:
+                self._forget_empty()
             if self._stream_count >= limits.WATCH_STREAMS_MAX:
                 self._actor.clients.send(envelope, replies.encode(replies.error(errors.TOO_MANY_REQUESTS)))
                 return
             self._stream_count += 1
-            streams[envelope] = None
+            self._streams.setdefault(envelope[0], {})[envelope] = None
         self.hub.create(envelope, request)
 
     def _cancel(self, ticket: Ticket, _index: int, request: api.Request) -> None:
@@ -117,7 +122,11 @@ class Watching:
     def _recipe(self, ticket: Ticket, index: int, request: api.Request) -> None:
         if self.waiting >= limits.WATCH_POLLS_MAX:
             self._actor.refuse(ticket, index, errors.TOO_MANY_REQUESTS)
-        else:
+            return
+        size = len(getattr(request, "name", b"")) + len(getattr(request, "value", b""))
+        if size > self._actor.settings.max_request_bytes:
+            self._actor.refuse(ticket, index, errors.REQUEST_TOO_LARGE)  # from a batch, whose frame may be larger
+        elif not isinstance(request, PUTTING) or self._actor.within_quota(ticket, index, PUT_COST + size):
             self.recipes.start(ticket, index, request)  # type: ignore[arg-type]
 
     # -- clients ---------------------------------------------------------------------------------------------------
@@ -161,11 +170,27 @@ class Watching:
             self._probe_at = now_ms + limits.CLIENT_IDLE_PROBE_MS
         elif now_ms >= self._probe_at:
             self._probe_at = now_ms + limits.CLIENT_IDLE_PROBE_MS
+            self._forget_empty()
+            self.recipes.probe()
             for streams in self._streams.values():
                 for stream in streams:
                     if stream not in self._told:
                         self.hub.progress(stream)
             self._told.clear()
+
+    def _forget_empty(self) -> None:
+        """Let go of streams on which no watch is left: nothing is sent on them, so nobody would hear of their end."""
+        if self._pruned_at == self._actor.now_ms:
+            return
+        self._pruned_at = self._actor.now_ms
+        for client, streams in list(self._streams.items()):
+            for stream in [stream for stream in streams if not self.hub.has_watches(stream)]:
+                del streams[stream]
+                self._stream_count -= 1
+                self._told.pop(stream, None)
+                self.hub.drop(stream)
+            if not streams:
+                del self._streams[client]
 
     def end_turn(self, apply: Peer | None) -> None:
         """Requests of the hub go to apply, its output to the clients."""

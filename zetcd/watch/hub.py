@@ -153,6 +153,11 @@ class Hub:
         self._say(stream, self._replies.canceled(self.cursor, watcher.id))
         self._remove(watcher)
 
+    def has_watches(self, stream: Hashable) -> bool:
+        """Whether any watch is left on stream."""
+        known = self._streams.get(stream)
+        return known is not None and bool(known.watchers)
+
     def progress(self, stream: Hashable) -> None:
         """Progress request: one reply with watch_id -1 as soon as all watches of stream are at the cursor."""
         known = self._streams.get(stream)

@@ -76,3 +76,15 @@ def test_unanswered_reads_are_asked_again() -> None:
     (batch,) = calls.take_reads()
     assert batch.linearizable
     assert [read.query for read in batch.reads] == [Range(b"a")]
+
+
+def test_overdue_reads_and_lease_calls_that_were_never_sent_do_not_gather() -> None:
+    calls = Calls(origin=5, timeout_ms=1000)
+    for turn in range(40):
+        calls.read(call(Range(b"k")), Range(b"k"))
+        calls.lease(call(7), 7, renew=False)
+        calls.overdue(turn * 100)
+    (batch,) = calls.take_reads()
+    assert [read.sequence for read in batch.reads] == list(calls.reads)
+    assert [ask.sequence for ask in calls.take_leases()] == list(calls.leases)
+    assert len(calls) < 40

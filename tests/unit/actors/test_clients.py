@@ -90,3 +90,27 @@ def test_behind_a_lost_frame_nothing_of_the_same_flush_is_delivered(monkeypatch:
     pipe.clients.send((b"slow",), b"a new request's answer")
     pipe.flush()
     assert pipe.delivered == [b"a new request's answer"]
+
+
+def test_a_client_that_does_not_read_is_offered_little_and_gets_all_in_order() -> None:
+    """To offer a large backlog whole, a hundred times a second, would leave no time for anyone else."""
+    pipe = Pipe()
+    frames = [b"%d" % number for number in range(3 * limits.CLIENT_SEND_FRAMES_MAX)]
+    pipe.full = True
+    for frame in frames:
+        pipe.clients.send((b"a",), frame)
+    pipe.flush()
+    pipe.clients.retry()
+    offered = pipe.clients.take()
+    assert len(offered) <= limits.CLIENT_SEND_FRAMES_MAX // 10
+    for envelope, data in offered:
+        pipe.clients.on_full(envelope, data)
+    pipe.clients.send((b"a",), b"last")
+    assert pipe.clients.backlog_bytes == sum(map(len, frames)) + 4
+    pipe.full = False
+    for _ in range(8):
+        pipe.clients.retry()
+        pipe.flush()
+    assert pipe.delivered == [*frames, b"last"]
+    assert pipe.clients.backlog_bytes == 0
+    assert pipe.log == ["pause a", "resume a"]

@@ -1,0 +1,97 @@
+"""Streams, recipes and their bounds in an api process: what clients that come and go leave behind."""
+
+import msgpack
+import pytest
+
+from tests.unit.actors.front import Front
+from zetcd.base import limits
+from zetcd.base.settings import Settings
+from zetcd.wire.local import Propose, ReadBatch, Space, Subscribe, Subscribed
+from zetcd.wire.results import RangeDone
+
+
+def watching() -> Front:
+    """With a watch of its own, so that the feed is up."""
+    front = Front()
+    front.ask({"op": "watch_create", "key": b"a"}, b"own", client=b"own")
+    (subscribe,) = front.take(Subscribe)
+    front.turn(front.apply, Subscribed(1, 0, 1, -1), Subscribed(subscribe.serial, subscribe.level, 1, -1))
+    assert front.replies()[0]["created"]
+    return front
+
+
+def come_and_go(front: Front, client: bytes) -> list[str]:
+    """A watch, and its end; the errors of the two replies."""
+    front.ask({"op": "watch_create", "key": b"a"}, b"s", client=client)
+    front.ask({"op": "watch_cancel", "watch_id": 0}, b"s", client=client)
+    return [reply["error"]["message"] for reply in front.replies() if "error" in reply]
+
+
+def test_streams_without_watches_do_not_use_up_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent on them, so nobody hears that their clients are gone."""
+    monkeypatch.setattr(limits, "WATCH_STREAMS_MAX", 3)
+    front = watching()
+    for number in range(10):
+        front.tick()
+        assert come_and_go(front, b"c%d" % number) == []
+    front.ask({"op": "watch_progress"}, b"own", client=b"own")
+    assert "error" not in front.replies()[0]
+
+
+def test_streams_without_watches_are_forgotten_in_time() -> None:
+    front = watching()
+    for number in range(10):
+        come_and_go(front, b"c%d" % number)
+    for _ in range(limits.CLIENT_IDLE_PROBE_MS // 1_000 + 2):
+        front.tick(1_000)
+    front.out = []
+    front.ask({"op": "watch_progress"}, b"s", client=b"c3")
+    assert "no watch on this stream" in front.replies()[0]["error"]["message"]
+
+
+def test_an_observer_that_is_gone_ends() -> None:
+    front = Front()
+    before = front.actor.watching.waiting
+    front.ask({"op": "observe", "name": b"e"}, b"o")
+    (batch,) = front.take(ReadBatch)
+    for read in batch.reads:
+        front.answer(read.sequence, RangeDone(5, [], more=False, count=0))
+    assert front.actor.watching.waiting == before + 1
+    for _ in range(limits.CLIENT_IDLE_PROBE_MS // 1_000 + 2):
+        front.tick(1_000)
+    (envelope, word), *_ = front.out
+    assert list(msgpack.unpackb(word)) == ["header"]
+    front.actor.clients.on_gone(envelope)
+    assert front.actor.watching.waiting == before
+
+
+def test_watch_cancel_ends_no_lock_that_waits_on_the_same_address() -> None:
+    front = watching()
+    front.ask({"op": "watch_create", "key": b"a", "watch_id": 7}, b"x")
+    front.ask({"op": "lock", "name": b"n", "lease": 3}, b"x")
+    front.out = []
+    front.ask({"op": "watch_cancel", "watch_id": 7}, b"x")
+    assert [(reply["watch_id"], reply["canceled"]) for reply in front.replies()] == [(7, True)]
+    assert front.actor.watching.waiting == 1
+
+
+def test_proposals_of_recipes_are_cut_at_the_block_bound() -> None:
+    """Together they could be more than a record of the log may have."""
+    front = Front()
+    for number in range(4):
+        request = {"op": "campaign", "name": b"e", "lease": 5, "value": bytes(400_000)}
+        front.actor.on_client((b"c", b"%d" % number), msgpack.packb(request))
+    front.turn()
+    assert all(len(proposal.data) <= limits.BLOCK_BYTES_MAX + 400_000 for proposal in front.take(Propose))
+
+
+def test_recipes_are_held_to_the_bounds_of_a_put() -> None:
+    front = Front(Settings(quota_backend_bytes=1_000_000, max_request_bytes=500))
+    campaign = {"op": "campaign", "name": b"e", "lease": 5, "value": bytes(600)}
+    front.ask({"op": "batch", "requests": [campaign]})
+    (reply,) = front.replies()
+    assert reply["responses"][0]["error"]["message"] == "etcdserver: request is too large"
+    front.turn(front.apply, Space(1_000_000))
+    for op in ("lock", "campaign"):
+        front.ask({"op": op, "name": b"e", "lease": 5})
+        assert front.replies()[0]["error"]["message"] == "etcdserver: mvcc: database space exceeded"
