@@ -4,55 +4,18 @@ The control run does the same without fdatasync and must lose acknowledged entri
 """
 
 import contextlib
-import fcntl
 import os
-import struct
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.process.disk import Disk
 from tests.process.wal.children import SEGMENT, finish, read_until, run, start
 
 pytestmark = pytest.mark.power
 
-EXT4_IOC_SHUTDOWN = 0x8004587D
-NO_LOG_FLUSH = 2
 SEGMENTED = ("--segment-bytes", str(SEGMENT))
-
-
-class Disk:
-    """An ext4 image that can be unplugged."""
-
-    def __init__(self, directory: Path) -> None:
-        self.image = directory / "image"
-        self.place = directory / "disk"
-        self.place.mkdir()
-        with self.image.open("wb") as file:
-            file.truncate(64 << 20)
-        self._run("mkfs.ext4", "-q", "-F", str(self.image))
-        self.mount()
-
-    def mount(self) -> None:
-        self._run("mount", "-o", "loop", str(self.image), str(self.place))
-
-    def unmount(self) -> None:
-        self._run("umount", str(self.place))
-
-    def unplug(self) -> None:
-        """Everything the disk has not got is gone."""
-        fd = os.open(self.place, os.O_RDONLY)
-        try:
-            fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
-        finally:
-            os.close(fd)
-
-    @staticmethod
-    def _run(*command: str) -> None:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OSError(done.stderr.strip() or f"{command[0]} failed")
 
 
 @pytest.fixture
@@ -60,7 +23,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     if os.geteuid() != 0:
         pytest.skip("needs root for a loop device")
     try:
-        made = Disk(tmp_path)
+        made = Disk(tmp_path / "image", tmp_path / "disk")
     except OSError as error:
         pytest.skip(f"cannot make a loop-mounted ext4: {error}")
     yield made
