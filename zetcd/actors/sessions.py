@@ -1,6 +1,6 @@
 """Sessions: from frames on links to the messages of one life of one peer, and back.
 
-Sits between the host's sockets and an actor, pure as both sides of it. The rules (design decision 11, rule 6):
+Sits between the host's sockets and an actor, pure as both sides of it. The rules (docs/architecture.md, rule 6):
 
 - A dialer opens with Hello, the owner answers with Welcome once it knows its epoch; both count their frames from 1.
 - A frame of another epoch, or from a peer that has not said Hello, is dropped; the owner answers the latter with a

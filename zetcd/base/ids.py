@@ -17,4 +17,4 @@ LeaseId = NewType("LeaseId", int)
 Epoch = NewType("Epoch", int)
 """Life of the raft-wal-apply fate group; drawn and synced by wal at each start (design rule 6)."""
 Incarnation = NewType("Incarnation", int)
-"""Random 63-bit id of one life of one process; names the origin of a request (design rule 8)."""
+"""Random 63-bit id of one life of one process; names the origin of a request (rule 8)."""

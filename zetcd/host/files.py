@@ -1,7 +1,7 @@
 """The real file port (see `zetcd.wal.port`): POSIX calls, fail-stop.
 
 Whatever changes or syncs a file and fails raises Fatal with the path and the system's words, and is not tried again:
-after a failed fsync the kernel may have dropped the data and call the page clean (design decision 13).
+after a failed fsync the kernel may have dropped the data and call the page clean (rule 22).
 """
 # This port is the system calls themselves; pathlib has no word for half of them.
 # ruff: noqa: PTH100, PTH102, PTH104, PTH108, PTH110, PTH112, PTH116, PTH120, PTH208

@@ -34,7 +34,7 @@ class Flusher:
         self._jobs.put(flush)
 
     def drain(self, on_done: Callable[[], None]) -> None:
-        """Call on_done for a write that has ended. Raises Fatal where it failed (decision 13: never retried)."""
+        """Call on_done for a write that has ended. Raises Fatal where it failed (rule 22: never retried)."""
         try:
             os.eventfd_read(self.done_fd)
         except BlockingIOError:

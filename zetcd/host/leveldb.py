@@ -179,7 +179,7 @@ class LevelBatch:
         self.delete: Callable[[bytes], None] = batch.delete
 
     def write(self) -> None:
-        """See `Batch`. A failed write is never tried again (design decision 13)."""
+        """See `Batch`. A failed write is never tried again (rule 22)."""
         try:
             self._batch.write()
         except plyvel.Error as error:

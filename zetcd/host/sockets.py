@@ -98,7 +98,7 @@ def bind_clients(
         sock.setsockopt(zmq.USE_FD, listener.detach())
         sock.bind(url.replace("localhost", "127.0.0.1"))
         sock.setsockopt(zmq.USE_FD, -1)
-    # Local clients save 60-100 us of the way through TCP (design decision 12).
+    # Local clients save 60-100 us of the way through TCP.
     local = Path(f"run/client-{number}.sock")
     local.unlink(missing_ok=True)
     sock.bind(f"ipc://{local}")

@@ -2,7 +2,7 @@
 
 An engine holds tables of ordered keys. What may be relied on:
 
-- every write is one batch, atomic and synced when `Batch.write` returns (design decision 6);
+- every write is one batch, atomic and synced when `Batch.write` returns (rule 23);
 - a scan is pinned on what the engine held when it was opened, whatever is written afterwards;
 - one thread may be inside `Batch.write` while another reads.
 """

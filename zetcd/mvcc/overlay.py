@@ -1,6 +1,6 @@
 """What has been executed and not yet synced: a layer of rows above the engine that every read looks through.
 
-Nothing unsynced enters the engine (design decision 6). Writes gather in the active layer of each table. `freeze` takes
+Nothing unsynced enters the engine (rule 23). Writes gather in the active layer of each table. `freeze` takes
 all active layers away as the frozen ones and makes a `Flush` of them: one batch that also carries the position of the
 log it completes. It is built in slices between turns, written by one synced write (in production on a helper thread,
 without the interpreter lock), and forgotten by `flushed`. Until then reads see active over frozen over engine. A row

@@ -2,7 +2,7 @@
 
 ``none`` leaves it to the kernel. ``auto`` gives each process a processor of its own where there are enough, and puts
 neighbours of the put path (api, raft, wal, apply) together where there are not: a message to a process on the same or
-a warm processor costs half of waking a sleeping one (design decision 12). ``wal=0,apply=1,api=2-3`` says it by hand;
+a warm processor costs half of waking a sleeping one. ``wal=0,apply=1,api=2-3`` says it by hand;
 several api processes take the processors of ``api`` in turn.
 """
 

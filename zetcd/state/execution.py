@@ -188,7 +188,7 @@ class Execution:
         return LeaseGranted(self.store.revision, grant.id, grant.ttl)
 
     def lease_revoke(self, revoke: LeaseRevoke) -> Result:
-        """etcd Lease.LeaseRevoke; from expiry only while its term and grant still stand (design rule 12)."""
+        """etcd Lease.LeaseRevoke; from expiry only while its term and grant still stand (rule 12)."""
         store, found = self.store, self.leases.find(revoke.id)
         if revoke.term and (found is None or revoke.term != self.term or revoke.grant_index != found.grant_index):
             return Done(store.revision)
@@ -224,7 +224,7 @@ class Execution:
         return Alarmed(self.store.revision, told)
 
     def member_change(self, change: MemberChange) -> Result:
-        """Accept or reject a membership change (design rule 14)."""
+        """Accept or reject a membership change (rule 14)."""
         error = self.members.change(change)
         if error is not None:
             return self.fail(error)

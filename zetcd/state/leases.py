@@ -1,6 +1,6 @@
 """Leases as replicated state: who was granted what, and which keys hang on which lease.
 
-Deadlines are not here: they belong to the lease process of the leader, which proposes revocations (design section 2).
+Deadlines are not here: they belong to the lease process of the leader, which proposes revocations (rule 12).
 A key has at most one lease; a lease outlives its keys. `remaining` is the TTL last checkpointed, 0 for a full one.
 """
 

@@ -2,9 +2,9 @@
 
 `apply` executes a block into the overlay; `query` reads; `freeze`, `flushed` and `sweep` are the upkeep that the actor
 drives between blocks. State is a function of the log prefix alone: the same blocks give the same rows, results and
-revisions on every member, wherever the block bounds fall (design rule 15) and whenever flushes and sweeps happen.
+revisions on every member, wherever the block bounds fall (rule 15) and whenever flushes and sweeps happen.
 
-After a crash the engine holds the state as of `flushed_index`, exactly (design decision 6); entries above it are
+After a crash the engine holds the state as of `flushed_index`, exactly (rule 23); entries above it are
 applied again from the log, entries at or below it are skipped.
 """
 

@@ -76,7 +76,7 @@ class Members:
         )
 
     def change(self, change: MemberChange) -> Error | None:
-        """Carry out a committed change, or say why it does not hold (design rule 14: apply decides)."""
+        """Carry out a committed change, or say why it does not hold (rule 14: apply decides)."""
         member, found = change.member, self._members.get(change.member)
         if change.kind in (BOOTSTRAP, ADD, ADD_LEARNER):
             return self._add(change)

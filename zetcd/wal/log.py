@@ -1,6 +1,6 @@
 """The log as it is written: turns appended to the current segment, segments cut, prepared ahead and purged.
 
-Rules kept here (design section 4):
+Safety rules kept here (docs/architecture.md):
 
 - one turn is one write and at most one fdatasync; what was appended is durable when `append` returns;
 - rule 2: every record carries the offset synced before its turn;

@@ -1,7 +1,7 @@
 """The file port: all that the log asks of a file system, in the words of POSIX.
 
 Every call that changes or syncs something raises `zetcd.base.errors.Fatal` when it fails, and is never tried again
-(design decision 13): after a failed sync nobody knows what the disk holds, so the process ends and recovery decides.
+(rule 22): after a failed sync nobody knows what the disk holds, so the process ends and recovery decides.
 `zetcd.host.files` is the real thing, `zetcd.wal.memory` the twin that can lose power.
 """
 

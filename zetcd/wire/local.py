@@ -2,7 +2,7 @@
 
 Who sends what on which link, and the bound of each, is in `routes`. Every frame is
 ``(epoch, incarnation, sequence, messages)``: sequence counts from 1 in each direction of each life of a link, so a
-receiver sees every gap (design decision 11). The first message of a dialer is `Hello`, of an owner `Welcome`. What api
+receiver sees every gap. The first message of a dialer is `Hello`, of an owner `Welcome`. What api
 asks of the store is in `queries`, what apply answers to those and to entries in `results`.
 """
 

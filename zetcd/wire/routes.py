@@ -1,6 +1,6 @@
 """The table of links inside a member: who owns the socket, who dials, what bounds it, what happens when it is full.
 
-All links have one shape (design decision 11): the owner binds ROUTER (mandatory), the dialer connects DEALER with the
+All links have one shape: the owner binds ROUTER (mandatory), the dialer connects DEALER with the
 routing id ``role:number:incarnation``. Nothing sent here may be dropped; bounds are byte windows kept by the sender,
 and the high-water mark (`limits.LINK_FRAMES_MAX`) is a tripwire whose hit ends the process.
 """

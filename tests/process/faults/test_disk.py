@@ -72,7 +72,7 @@ def inject(process: psutil.Process, fault: str) -> "subprocess.Popen[bytes]":
     ],
 )
 @pytest.mark.timeout(180)
-def test_rule_13_a_disk_error_ends_the_process_and_recovery_finds_everything(
+def test_rule_22_a_disk_error_ends_the_process_and_recovery_finds_everything(
     tmp_path: Path, actor: str, fault: str, words: str
 ) -> None:
     """Fail-stop: a failed sync is never tried again by the same process."""

@@ -1,6 +1,6 @@
 """A whole member loses its power under load: ext4 on a loop device, shut down without flushing its journal.
 
-Values are large, so that overlays go to LevelDB in between: a hole under a newer applied index (design decision 6)
+Values are large, so that overlays go to LevelDB in between: a hole under a newer applied index (rule 23)
 would show as lost writes. The control runs without syncs and must lose some: so the test can fail.
 """
 

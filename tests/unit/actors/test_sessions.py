@@ -1,4 +1,4 @@
-"""Sessions between actors, wired in memory: hello, epochs, gaps, restarts (design decision 11, rule 6)."""
+"""Sessions between actors, wired in memory: hello, epochs, gaps, restarts (rule 6)."""
 
 import pytest
 
