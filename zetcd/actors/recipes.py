@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One request under way. waits: tokens of its present wait in the hub."""
+    """One request under way. waits: tokens of its present wait in the hub. own_lease: the client's, not made for it."""
 
     ticket: Ticket
     index: int
@@ -31,6 +31,7 @@ class Run:
     waits: list[tuple[str, int]] = field(default_factory=list)
     asking: bool = False
     over: bool = False
+    own_lease: bool = False
 
 
 class Recipes:
@@ -48,6 +49,7 @@ class Recipes:
         """A new request."""
         actor = self._actor
         run = Run(ticket, index, recipe(request, actor.rng.randrange(1, 2**63), replies.key_value))
+        run.own_lease = bool(getattr(request, "lease", 0))
         self._runs.setdefault(ticket.envelope[0], {})[run] = None
         self.count += 1
         self._take(run, run.recipe.start())
@@ -73,10 +75,11 @@ class Recipes:
                     actor.clients.send(run.ticket.envelope, word)
 
     def drop(self, client: bytes) -> None:
-        """The client is gone: its requests leave nothing behind."""
+        """The client is gone. What hangs on a lease of its own stays as long as that: it may have been asked for again
+        on another connection, and the place in the queue, or the lock itself, is the same."""
         for run in list(self._runs.get(client, ())):
             self._actor.refuse(run.ticket, run.index, errors.REQUEST_CANCELED)
-            self._end(run, abandon=True)
+            self._end(run, abandon=not run.own_lease)
 
     def on_woken(self, token: tuple[str, int], woken: Woken) -> None:
         """A wait has ended."""

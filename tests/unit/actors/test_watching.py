@@ -4,6 +4,7 @@ import msgpack
 import pytest
 
 from tests.unit.actors.front import Front
+from tests.unit.actors.pair import Pair
 from zetcd.base import limits
 from zetcd.base.settings import Settings
 from zetcd.wire.local import Propose, ReadBatch, Space, Subscribe, Subscribed
@@ -95,3 +96,37 @@ def test_recipes_are_held_to_the_bounds_of_a_put() -> None:
     for op in ("lock", "campaign"):
         front.ask({"op": op, "name": b"e", "lease": 5})
         assert front.replies()[0]["error"]["message"] == "etcdserver: mvcc: database space exceeded"
+
+
+def test_a_lock_asked_for_again_on_another_connection_outlives_the_first_one() -> None:
+    pair = Pair()
+
+    def ask(request: dict[str, object], client: bytes) -> None:
+        pair.ask(msgpack.packb(request), client, b"1")
+        pair.settle()
+
+    for lease in (3, 4):
+        ask({"op": "lease_grant", "ID": lease, "TTL": 100}, b"holder")
+    ask({"op": "lock", "name": b"n", "lease": 4}, b"holder")
+    for client in (b"old", b"new"):
+        ask({"op": "lock", "name": b"n", "lease": 3}, client)
+    pair.front.replies()
+    pair.front.actor.clients.on_gone((b"old", b"1"))
+    pair.front.turn()
+    pair.settle()
+    ask({"op": "unlock", "key": b"n/4"}, b"holder")
+    assert [reply["key"] for reply in pair.front.replies() if "key" in reply] == [b"n/3"]
+
+
+def test_a_lock_without_a_lease_of_its_own_ends_with_its_connection() -> None:
+    pair = Pair()
+    for client in (b"holder", b"waiter"):
+        pair.ask(msgpack.packb({"op": "lock", "name": b"n"}), client, b"1")
+        pair.settle()
+    pair.front.actor.clients.on_gone((b"waiter", b"1"))
+    pair.front.turn()
+    pair.settle()
+    pair.front.replies()
+    pair.ask(msgpack.packb({"op": "range", "key": b"n/", "range_end": b"n0", "count_only": True}), b"c", b"1")
+    pair.settle()
+    assert pair.front.replies()[-1]["count"] == 1
