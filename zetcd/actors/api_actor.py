@@ -253,9 +253,13 @@ class ApiActor(Actor):
             return True
         if not self._alarm_raised:
             self._alarm_raised = True
-            self.propose(Alarm(1, self.member, 1))
+            alarm = Alarm(1, self.member, 1)
+            self.calls.write(Call(NOWHERE, 0, _ignore, alarm, on_failed=self._alarm_failed), alarm, 64)
         self.refuse(ticket, index, errors.NO_SPACE)
         return False
+
+    def _alarm_failed(self, _call: Call, _failed: Failed) -> None:
+        self._alarm_raised = False
 
     def read(self, call: Call, query: Query) -> None:
         """Ask apply."""

@@ -220,6 +220,16 @@ def test_rule_18_over_the_quota_the_alarm_goes_through_the_log() -> None:
     assert len(front.proposed()) == 1, "deleting makes room"
 
 
+def test_rule_18_an_alarm_that_was_refused_is_raised_by_the_next_put() -> None:
+    front = Front(Settings(quota_backend_bytes=100))
+    front.turn(front.apply, Space(1000))
+    front.ask({"op": "put", "key": b"a", "value": b"b"})
+    (entry,) = front.proposed()
+    front.turn(front.raft, Refused(entry.sequence, 1, 14, "etcdserver: unhealthy cluster"))
+    front.ask({"op": "put", "key": b"a", "value": b"b"})
+    assert [entry.command for entry in front.proposed()] == [Alarm(1, 9, 1)]
+
+
 def test_rule_21_a_stopping_process_refuses_what_is_new_and_answers_what_is_old(front: Front) -> None:
     front.ask(PUT, b"1")
     front.actor.on_stop()
