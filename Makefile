@@ -58,8 +58,8 @@ format: .venv/.dev ## rewrite the sources as ruff wants them
 slow: .venv/.dev ## the tests too long for every run (marker slow)
 	$(PYTEST) -q -m slow --timeout 1800 $(ARGS)
 
-chaos: .venv/.dev ## kill every kind of process under load, at least 50 times (marker chaos)
-	$(PYTEST) -q -m chaos --timeout 3600 $(ARGS)
+chaos: .venv/.dev ## kill every kind of process under load: KILLS=56 SEED=1
+	$(BIN)/python -m tests.process.crash --kills $(or $(KILLS),56) --seed $(or $(SEED),1)
 
 power: .venv/.dev ## real power loss on a loop-mounted file system, with its control (marker power; needs root)
 	$(PYTEST) -q -m power --timeout 1800 $(ARGS)
