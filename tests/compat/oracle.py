@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import pytest
 
 START_S = 20.0
 STOP_S = 10.0
+PORTS = (12_000, 32_000)
 PATHS = {
     "range": "/v3/kv/range",
     "put": "/v3/kv/put",
@@ -61,15 +63,22 @@ def binary(version: str) -> Path | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [item.getsockname()[1] for item in sockets]
-    finally:
-        for item in sockets:
-            item.close()
+    """Ports of loopback that nobody listens on, all different.
+
+    They lie below those that the system gives to outgoing connections: a client that dials a dead server again and
+    again would one day be given the server's own port, be connected to itself, and keep the server from coming back.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(*PORTS)  # several runs at once must not draw alike
+        with socket.socket() as item:
+            try:
+                item.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in found:
+            found.append(port)
+    return found
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ class Stub:
         self.swallow: Callable[[dict[str, Any]], bool] = lambda _: False
         self.mangle: Callable[[Frames], list[Frames]] = lambda frames: [frames]  # drop, double or damage replies
         self.delay: Callable[[dict[str, Any]], float] = lambda _: 0.0
+        self.release = threading.Event()  # sends what is delayed, at once
         self.hung = threading.Event()
         self._arrived = threading.Condition()
         self._delayed: list[tuple[float, Frames]] = []
@@ -82,7 +83,7 @@ class Stub:
                 self.hung.wait(0.01)
                 threading.Event().wait(0.01)
             now = time.monotonic()
-            for due, frames in [item for item in self._delayed if item[0] <= now]:
+            for due, frames in [item for item in self._delayed if item[0] <= now or self.release.is_set()]:
                 self._delayed.remove((due, frames))
                 self._send(frames)
         self._socket.close(0)
