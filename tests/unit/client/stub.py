@@ -8,6 +8,8 @@ from typing import Any, Self
 import msgpack
 import zmq
 
+from tests.compat.oracle import free_ports
+
 PUT, DELETE = 0, 1
 Frames = list[bytes]
 
@@ -15,7 +17,7 @@ Frames = list[bytes]
 class Stub:
     """A server at `endpoint`. Hooks: refuse(request) -> error map or None; swallow(request) -> True to say nothing."""
 
-    def __init__(self, endpoint: str = "tcp://127.0.0.1:*", store: "Stub | None" = None) -> None:
+    def __init__(self, endpoint: str = "", store: "Stub | None" = None) -> None:
         self.revision: int = store.revision if store else 1
         self.keys: dict[bytes, dict[str, Any]] = dict(store.keys) if store else {}
         self.history: list[dict[str, Any]] = list(store.history) if store else []
@@ -36,7 +38,7 @@ class Stub:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.linger = 0
         self._socket.router_mandatory = True
-        self._socket.bind(endpoint)
+        self._socket.bind(endpoint or f"tcp://127.0.0.1:{free_ports(1)[0]}")
         self.endpoint: str = self._socket.get_string(zmq.LAST_ENDPOINT)
         self._control = self._context.socket(zmq.PAIR)
         self._control.bind("inproc://control")
