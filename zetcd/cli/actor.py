@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EX_USAGE
         _run(role, number, settings)
     except Refusal as refusal:
-        sys.stderr.write(f"zetcd {title}: {refusal}\n")
+        logs.say(2, f"zetcd {title}: {refusal}\n")
         return EX_CONFIG
     except Fatal as fatal:
-        sys.stderr.write(f"zetcd {title}: {fatal}\n")
+        logs.say(2, f"zetcd {title}: {fatal}\n")
         return EX_FATAL
     return 0
 

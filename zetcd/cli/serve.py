@@ -61,7 +61,7 @@ def serve(settings: Settings, warnings: list[str]) -> int:
     for warning in warnings:
         journal.warn(warning)
     try:
-        return Supervisor(settings, journal, actor_command(settings), lambda: _say(ready_text(settings))).run()
+        return Supervisor(settings, journal, actor_command(settings), lambda: logs.say(1, ready_text(settings))).run()
     finally:
         claims.release()
 

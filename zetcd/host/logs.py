@@ -81,7 +81,10 @@ def _open(outputs: tuple[str, ...]) -> int:
             return os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise Fatal(f"--log-outputs {target}: {error.strerror}; name a file that can be written") from error
-    descriptor = sys.stdout.fileno() if target == "stdout" else sys.stderr.fileno()
+    return _unblocked(sys.stdout.fileno() if target == "stdout" else sys.stderr.fileno())
+
+
+def _unblocked(descriptor: int) -> int:
     kind = os.fstat(descriptor).st_mode
     if not stat.S_ISFIFO(kind) and not stat.S_ISCHR(kind):
         return os.dup(descriptor)  # a regular file never blocks, and all processes must share its position
@@ -90,6 +93,16 @@ def _open(outputs: tuple[str, ...]) -> int:
         return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return os.dup(descriptor)
+
+
+def say(descriptor: int, text: str) -> None:
+    """A word to people outside the log (ready; why a process ends), which must not wait for its reader either."""
+    try:
+        other = _unblocked(descriptor)
+        os.write(other, text.encode(errors="backslashreplace"))
+        os.close(other)
+    except OSError:
+        return  # nobody reads
 
 
 def configure(settings: Settings, role: str, number: int = 0) -> Logger:

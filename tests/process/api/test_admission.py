@@ -35,25 +35,6 @@ def test_beyond_the_bound_of_outstanding_requests_clients_hear_too_many_requests
         assert metrics["inflight"] == 0
 
 
-def test_beyond_the_bound_of_outstanding_bytes_too(own: Member) -> None:
-    with own, Dealer(own.endpoint) as dealer:
-        put = {"op": "put", "key": b"large", "value": bytes(1_500_000)}
-        with stopped(own, "raft"):
-            outstanding = [dealer.send(put) for _ in range(200)]  # 300 MB against 256 MiB
-            refused = 0
-            while not refused:
-                _, reply = dealer.receive()
-                assert reply == TOO_MANY
-                refused += 1
-        replies = [
-            reply for reply in (dealer.receive()[1] for _ in range(len(outstanding) - refused)) if reply != TOO_MANY
-        ]
-        assert replies
-        # raft bounds what is not committed, so some may be refused there as well: with the same words.
-        assert all("error" not in reply for reply in replies)
-        assert "error" not in dealer.call({"op": "put", "key": b"large", "value": b""})
-
-
 def test_a_write_that_is_not_answered_in_time_is_in_doubt_and_says_so(own: Member) -> None:
     with own, Dealer(own.endpoint) as dealer:
         with stopped(own, "raft"):

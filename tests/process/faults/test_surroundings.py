@@ -26,8 +26,9 @@ class Unread(Member):
     def spawn(self) -> None:
         self.reading, writing = os.pipe()
         fcntl.fcntl(self.reading, fcntl.F_SETPIPE_SZ, 4096)
-        self.process = subprocess.Popen(self.command(), stdout=writing, stderr=writing, cwd=ROOT)
         self.filling = os.open(f"/proc/self/fd/{writing}", os.O_WRONLY | os.O_NONBLOCK)
+        self.fill()
+        self.process = subprocess.Popen(self.command(), stdout=writing, stderr=writing, cwd=ROOT)
         os.close(writing)
 
     def fill(self) -> None:
@@ -48,9 +49,7 @@ class Unread(Member):
 def unread(tmp_path: Path) -> Iterator[Unread]:
     member = Unread(tmp_path / "m", "--api-processes", "2")
     try:
-        member.start()
-        member.fill()
-        yield member
+        yield member.start()
     finally:
         with contextlib.suppress(OSError):
             os.set_blocking(member.reading, False)
@@ -66,13 +65,15 @@ def test_a_log_that_nobody_reads_stops_nothing(unread: Unread) -> None:
     """etcd issue 22214: there, reads hang."""
     with Dealer(unread.endpoint) as dealer:
         assert "error" not in dealer.call({"op": "put", "key": b"k", "value": b"v"})
-        for actor in ("api-1", "lease", "wal"):  # each makes several processes log something
+        both: set[int] = set()
+        while len(both) < 2:  # ready, then, and has said so
+            with Dealer(unread.endpoint) as other:
+                both.add(other.call({"op": "metrics"})["metrics"]["api_process"])
+        for actor in ("api-1", "lease", "wal", "api-1"):  # each makes several processes log something
             victim = unread.processes()[actor]
             victim.kill()
             victim.wait(LIMIT_S)
-            unread.fill()
             unread.wait_served(LIMIT_S)
-            unread.fill()
         assert unread.call({"op": "range", "key": b"k"})["count"] == 1
 
 
