@@ -33,7 +33,6 @@ $(BIN)/python:
 .venv/.dev: pyproject.toml .ci/packages | $(BIN)/python
 	.ci/packages test
 	$(BIN)/python -m pip install -q -e . --group dev
-	.ci/node-packages
 	@touch .venv/.run $@
 
 # -- using it ---------------------------------------------------------------------------------------------------------

@@ -99,5 +99,7 @@ def test_node(member: Member, tmp_path: Path) -> None:
     (tmp_path / "tour.mjs").write_text(NODE)
     install = ["npm", "install", "--prefix", str(tmp_path), "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES]
     done = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    if re.search(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT", done.stderr):
+        pytest.skip("npm cannot reach its registry from here")
     assert done.returncode == 0, done.stderr
     assert outcome(["node", "tour.mjs", member.endpoint], tmp_path) == expected("node")
