@@ -19,6 +19,7 @@ import msgspec
 
 from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.lease_load import Load
+from zetcd.actors.long_reads import LongReads
 from zetcd.actors.parked_reads import Context, ParkedReads
 from zetcd.base import errors, limits
 from zetcd.base.errors import Fatal
@@ -95,6 +96,7 @@ class ApplyActor(Actor):
         self.flusher = flusher
         self.counters = {"entries": 0, "blocks": 0, "reads": 0, "flushes": 0, "feed_gaps": 0}
         self._raft: Peer | None = None
+        self._wal: Peer | None = None
         self._apis: dict[int, _Api] = {}
         self._loads: dict[Peer, Load] = {}
         self._blocks: deque[Block] = deque()
@@ -107,7 +109,7 @@ class ApplyActor(Actor):
         self._report_due = False
         self._reported = machine.applied, machine.flushed_index
         self._reads: deque[tuple[_Api, Read]] = deque()
-        self._cursors: deque[tuple[_Api, int, Cursor]] = deque()
+        self._long = LongReads()
         self._parked = ParkedReads()
         self._waits: list[tuple[_Api, int, int]] = []
         self._recovered = False
@@ -130,10 +132,15 @@ class ApplyActor(Actor):
     # -- links -----------------------------------------------------------------------------------------------------
     def on_peer(self, peer: Peer) -> None:
         """Tell each new peer where the store stands."""
-        if peer.role == "raft":
-            self._raft = peer
-            machine = self.machine
-            self.send(peer, Opened(machine.applied, machine.applied_term, machine.configuration))
+        if peer.role in ("raft", "wal"):
+            if peer.role == "raft":
+                self._raft = peer
+            else:
+                self._wal = peer
+            if self._raft is not None and self._wal is not None:
+                # Not before wal can be heard: under the grant blocks come from there alone.
+                machine = self.machine
+                self.send(self._raft, Opened(machine.applied, machine.applied_term, machine.configuration))
         elif peer.role == "api":
             api = self._apis[peer.incarnation] = _Api(peer)
             self.send(peer, self._feed_of(api, self.machine.revision, _NO_EVENTS))
@@ -153,7 +160,7 @@ class ApplyActor(Actor):
             return
         del self._apis[peer.incarnation]
         self._reads = deque(item for item in self._reads if item[0] is not api)
-        self._cursors = deque(item for item in self._cursors if item[0] is not api)
+        self._long.forget(api)
         self._waits = [item for item in self._waits if item[0] is not api]
         self._parked.forget(peer.incarnation)
         self._set_level()
@@ -174,18 +181,26 @@ class ApplyActor(Actor):
 
     def _add_block(self, block: Block) -> None:
         blocks = self._blocks
-        if block.last > self.machine.applied:
-            while blocks and blocks[-1].first >= block.first:
-                blocks.pop()
-            if blocks and blocks[-1].last >= block.first:
-                blocks[-1] = cut_block(blocks[-1], block.first - 1)
-            last = blocks[-1].last if blocks else self.machine.applied
-            if block.first > last + 1:
-                # Blocks come from raft, and under the grant from wal: one link may be ahead of the other. raft's window
-                # bounds what is kept.
-                self._ahead.append(block)
-            else:
-                blocks.append(split_block(block, self.machine.applied + 1))
+        last = blocks[-1].last if blocks else self.machine.applied
+        if block.last <= self.machine.applied or self._holds(block):
+            return
+        if block.first > last + 1:
+            # Blocks come from raft, and under the grant from wal: one link may be ahead of the other. raft's window
+            # bounds what is kept.
+            self._ahead.append(block)
+            return
+        while blocks and blocks[-1].first >= block.first:
+            blocks.pop()
+        if blocks and blocks[-1].last >= block.first:
+            blocks[-1] = cut_block(blocks[-1], block.first - 1)
+        blocks.append(split_block(block, self.machine.applied + 1))
+
+    def _holds(self, block: Block) -> bool:
+        """Whether these very entries are held: same index and term means same entry (Log Matching)."""
+        blocks = self._blocks
+        if not blocks or block.last > blocks[-1].last:
+            return False
+        return all(held.term == block.term for held in blocks if held.last >= block.first and held.first <= block.last)
 
     def _on_commit(self, _peer: Peer, message: Commit) -> None:
         if message.index > self._commit[0]:
@@ -276,8 +291,8 @@ class ApplyActor(Actor):
             self._take_up(self._parked.release(self.machine.applied))
         if self._reads:
             self._read()
-        if self._cursors:
-            self._step_cursors()
+        if self._long:
+            self._step_long()
         for peer, load in self._loads.items():
             if not load.done:
                 self.send(peer, load.next_slice(self.machine))
@@ -290,39 +305,35 @@ class ApplyActor(Actor):
 
     def busy(self) -> bool:
         """Whether reads, cursors, lease loads or executable blocks are left over from the turn."""
-        if self._reads or self._cursors or self.machine.building or any(not load.done for load in self._loads.values()):
+        if self._reads or self.machine.building or any(not load.done for load in self._loads.values()):
             return True
-        return bool(self._blocks) and self._executable() >= self._blocks[0].first and not self._overfull()
+        return self._long.busy() or self._executable()
 
-    def _executable(self) -> int:
-        """Highest index that may be executed now."""
-        index = self._commit[0]
-        grant = self._grant
-        if grant is not None and self._durable[1] == grant.term:
+    def _upto(self, block: Block) -> int:
+        """Highest index up to which block may be executed now: committed by raft's word (rule 3); or durable, under the
+        grant, and of its term (rule 9)."""
+        index, grant = self._commit[0], self._grant
+        if grant is not None and self._durable[1] == grant.term == block.term:
             return max(index, self._durable[0])
         return index
 
     def _overfull(self) -> bool:
         return self._flushing is not None and self.machine.overlay_bytes > limits.OVERLAY_BYTES_HARD_MAX
 
+    def _executable(self) -> bool:
+        blocks = self._blocks
+        return bool(blocks) and blocks[0].first <= self._upto(blocks[0]) and not self._overfull()
+
     def _execute(self) -> None:
-        upto, blocks, machine = self._executable(), self._blocks, self.machine
+        blocks, machine, commit = self._blocks, self.machine, self._commit
         before, size = machine.revision, 0
-        while blocks and blocks[0].first <= upto and size < limits.EXECUTE_TURN_BYTES and not self._overfull():
-            block = blocks[0]
+        while size < limits.EXECUTE_TURN_BYTES and self._executable():
+            block = blocks.popleft()
+            upto = self._upto(block)
             if block.last > upto:
-                rest = split_block(block, upto + 1)
+                blocks.appendleft(split_block(block, upto + 1))
                 block = cut_block(block, upto)
-                blocks[0] = rest
-            else:
-                blocks.popleft()
-            commit, grant = self._commit, self._grant
-            if block.last > commit[0]:
-                assert grant is not None
-                if block.term != grant.term:
-                    blocks.appendleft(block)
-                    break  # older than the grant's term: only raft's own Commit may release it (rule 9)
-            elif block.first <= commit[0] <= block.last and block.term != commit[1]:
+            if block.first <= commit[0] <= block.last and block.term != commit[1]:
                 raise Fatal(f"entry {commit[0]} is committed in term {commit[1]}, held in term {block.term}")
             size += len(block.data)
             outcome = machine.apply(block)
@@ -414,22 +425,15 @@ class ApplyActor(Actor):
         self.counters["reads"] += count
 
     def _pin(self, api: _Api, sequence: int, cursor: Cursor) -> None:
-        if len(self._cursors) < limits.RANGES_PINNED_MAX:
-            self._cursors.append((api, sequence, cursor))
-            return
-        cursor.close()
-        error = errors.TOO_MANY_REQUESTS
-        api.replies.append((sequence, Failed(error.code, error.message, self.machine.revision)))
+        if not self._long.add(api, sequence, cursor):
+            error = errors.TOO_MANY_REQUESTS
+            api.replies.append((sequence, Failed(error.code, error.message, self.machine.revision)))
 
-    def _step_cursors(self) -> None:
-        for _ in range(min(limits.CURSOR_STEPS_PER_TURN, len(self._cursors))):
-            api, sequence, cursor = self._cursors.popleft()
-            result = cursor.step()
-            if result is None:
-                self._cursors.append((api, sequence, cursor))
-            else:
-                api.unread += answer_bytes(result)
-                api.replies.append((sequence, result))
+    def _step_long(self) -> None:
+        for api, sequence, result in self._long.step():
+            assert isinstance(api, _Api)
+            api.unread += answer_bytes(result)
+            api.replies.append((sequence, result))
 
     def _sweep(self) -> None:
         more = self.machine.sweep(self._compaction_batch)

@@ -338,6 +338,9 @@ class RaftActor(Actor):
                 size += len(block.data)
             caught_up = not self._caught_up and not core.votes_withheld
             self._caught_up = self._caught_up or caught_up
+            if blocks and blocks[0].first < self._next:
+                self._next = blocks[0].first
+                self._blocks.replaced(self._next)
             # One wake of apply less for each put: wal hands it the blocks together with the word that they are durable.
             forward = (
                 self._grant is not None
@@ -354,9 +357,6 @@ class RaftActor(Actor):
             assert self._wal is not None
             self.send(self._wal, persist)
             self._persists.add(ready.number, size, self._now_ms)
-            if blocks and blocks[0].first < self._next:
-                self._next = blocks[0].first
-                self._blocks.replaced(self._next)
         if ready.commit is not None:
             self._commit = ready.commit.index
         if ready.read_states or ready.reads_failed:

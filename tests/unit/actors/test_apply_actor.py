@@ -2,12 +2,15 @@
 
 import pytest
 
-from tests.unit.actors.store import API, Store, everything, get, sequences
+from tests.unit.actors.store import API, HeldFlusher, Store, everything, get, sequences
 from zetcd.actors.actor import Peer
+from zetcd.actors.apply_actor import ApplyActor
 from zetcd.base import limits
 from zetcd.base.errors import Fatal
+from zetcd.mvcc.engine import MemoryEngine
+from zetcd.state.machine import Machine
 from zetcd.wire.codec import decode_events
-from zetcd.wire.entry import Compact, Put, cut_block
+from zetcd.wire.entry import Compact, Put, Range, cut_block
 from zetcd.wire.local import (
     Applied,
     Blocks,
@@ -16,6 +19,7 @@ from zetcd.wire.local import (
     FeedCredit,
     Grant,
     IndexWanted,
+    Opened,
     Persisted,
     ReadFailed,
     ReadState,
@@ -417,5 +421,43 @@ def test_an_api_process_that_is_gone_leaves_nothing_behind(store: Store) -> None
     store.grant()
     store.tick()
     actor = store.actor
-    left = (actor._parked, actor._reads, actor._cursors, actor._waits, actor._apis)
+    left = (actor._parked, actor._reads, actor._long._line, actor._waits, actor._apis)
     assert not any(left)
+
+
+def test_rule_03_a_block_that_comes_late_and_again_pushes_nothing_out(store: Store) -> None:
+    """Under the grant blocks come over two links: wal's copy of an early block after raft's later one."""
+    store.grant(term=1)
+    blocks = [store.block(Put(b"k", b"%d" % number), term=1) for number in range(1, 5)]
+    store.turn(store.raft, Blocks(1, [blocks[0]]), Commit(1, 1))
+    store.turn(store.raft, Blocks(3, [blocks[1], blocks[2]]))
+    store.turn(store.wal, Blocks(2, [blocks[1]]), Persisted(2, 2, 1))
+    store.turn(store.raft, Blocks(4, [blocks[3]]), Commit(4, 1))
+    assert store.actor.machine.applied == 4
+    assert sequences(store.answers()) == [1, 2, 3, 4]
+
+
+def test_raft_is_told_of_the_store_only_when_wal_can_be_heard() -> None:
+    """Under the grant blocks come from wal alone: a grant before that link is open would lose them."""
+    actor = ApplyActor(Machine(MemoryEngine()), HeldFlusher())
+    raft, wal = Peer("raft", 0, 1), Peer("wal", 0, 2)
+    actor.on_peer(raft)
+    assert raft not in actor.outbox
+    actor.on_peer(wal)
+    assert [type(message) for message in actor.outbox[raft]] == [Opened]
+
+
+def test_rule_19_answers_that_nobody_reads_stop_the_gathering_of_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ANSWERS_UNREAD_BYTES_MAX", 1_000)
+    monkeypatch.setattr(limits, "READ_SLICE_KEYS", 10)
+    store.execute(*(Put(b"k%03d" % number, bytes(100)) for number in range(30)))
+    store.turn(store.api, *(store.batch(Range(b"\0", b"\0", limit), linearizable=False) for limit in (0, 29, 28, 27)))
+    for _ in range(50):
+        store.turn()
+    assert len(store.actor._long), "what is not read must not pile up"
+    assert not store.actor.busy()
+    store.actor.on_lost(store.api)
+    assert not len(store.actor._long)
+    assert not store.actor.machine._store.counts._watches

@@ -94,14 +94,24 @@ class Rig:
                     self.durable = []  # the log goes on behind the mark
                     self.base = message.index, message.term
             elif to is self.apply and isinstance(message, Blocks):
-                for block in message.blocks:
-                    self.held = [each for each in self.held if each.last < block.first] + [block]
+                self._hand(message.blocks)
             elif to is self.apply and isinstance(message, Commit):
                 assert message.index > self.commit.index
                 self.commit = message
         return out
 
+    def _hand(self, blocks: list[Block]) -> None:
+        """To apply, from raft or, under the grant, from wal; nothing may come twice."""
+        for block in blocks:
+            assert not self.held or block.first <= self.held[-1].last + 1
+            assert all(
+                (each.first, each.last, each.term) != (block.first, block.last, block.term) for each in self.held
+            )
+            self.held = [each for each in self.held if each.last < block.first] + [block]
+
     def _write(self, message: Persist) -> None:
+        if message.forward:
+            self._hand(message.blocks)
         assert message.number == self.number + 1
         self.number = message.number
         self.hard = message.hard_state or self.hard
