@@ -1,5 +1,6 @@
 """The client port of one api process: its ROUTER socket, drained and flushed by the loop."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import zmq
@@ -56,6 +57,8 @@ class ClientPort:
         urls = tuple(url for url in settings.listen_client_urls if url.startswith("tcp://"))
         self.socket = sockets.bind_clients(context, urls, number, frame_bytes_max)
         self._actor = actor
+        self.look: Callable[[], None] = lambda: None
+        """Has the loop look at the socket in the next turn; see `Loop.look_at`."""
         self._tracer = tracer
 
     def drain(self) -> None:
@@ -79,6 +82,7 @@ class ClientPort:
                 on_client(tuple(envelope), frame.bytes)
         except zmq.Again:
             return
+        self.look()
 
     def flush(self) -> None:
         """Send what the turn produced."""
@@ -92,6 +96,7 @@ class ClientPort:
 
     def _send(self, out: list[tuple[tuple[bytes, ...], bytes]]) -> None:
         clients = self._actor.clients
+        self.look()
         send, full = self.socket.send, dict[bytes, None]()
         for envelope, data in out:
             if envelope[0] in full:

@@ -5,6 +5,7 @@ are no linger timers. A send never blocks: EAGAIN on a local link means its byte
 (rule 17), an unreachable peer is reported to its session.
 """
 
+import select
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -88,14 +89,18 @@ class Loop:
     dials: tuple[str, ...]
     after_turn: Callable[[], None] | None = None
 
-    _poller: zmq.Poller = None  # type: ignore[assignment]
-    _readers: "dict[object, Callable[[], None]]" = None  # type: ignore[assignment]
+    _epoll: select.epoll = None  # type: ignore[assignment]
+    _readers: "dict[int, Callable[[], None]]" = None  # type: ignore[assignment]
+    _look: "dict[zmq.Socket[bytes], Callable[[], None]]" = None  # type: ignore[assignment]
+    _drains: "dict[zmq.Socket[bytes], Callable[[], None]]" = None  # type: ignore[assignment]
     _dealers: "dict[str, tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]" = None  # type: ignore[assignment]
     _stop: bool = False
 
     def __post_init__(self) -> None:
-        self._poller = zmq.Poller()
+        self._epoll = select.epoll()
         self._readers = {}
+        self._look = {}
+        self._drains = {}
         self._dealers = {}
         if self.owner_socket is not None:
             self.add_reader(self.owner_socket, self._drain_owner)
@@ -104,8 +109,20 @@ class Loop:
 
     def add_reader(self, source: "zmq.Socket[bytes] | int", drain: Callable[[], None]) -> None:
         """Call drain in each turn in which source (a socket, or a file descriptor) is readable."""
-        self._poller.register(source, zmq.POLLIN)
-        self._readers[source] = drain
+        if isinstance(source, int):
+            descriptor = source
+        else:
+            descriptor = int(source.getsockopt(zmq.FD))
+            self._drains[source] = drain
+            self.look_at(source)
+        self._epoll.register(descriptor, select.EPOLLIN)
+        self._readers[descriptor] = drain
+
+    def look_at(self, sock: "zmq.Socket[bytes]") -> None:
+        """Look for frames of sock in the next turn, whatever its descriptor says: that one is edge-triggered, and a
+        send may have consumed the edge; or frames were left over. (zmq_poll spares one this and looks at every socket
+        twice in every call: 10 system calls of raft for each put of a lone client instead of 4.)"""
+        self._look[sock] = self._drains[sock]
 
     # -- the turn --------------------------------------------------------------------------------------------------
     def run(self) -> None:
@@ -145,16 +162,23 @@ class Loop:
             sock.disable_monitor()
             monitor.close(0)
             sock.close(FAREWELL_MS)
-        for source in list(self._readers):
-            if isinstance(source, zmq.Socket):
-                source.close(FAREWELL_MS)
+        if self.owner_socket is not None:
+            self.owner_socket.close(FAREWELL_MS)
+        for sock in self._drains:
+            sock.close(FAREWELL_MS)
         self.context.term()
 
     def turn(self, wait_ms: int) -> None:
         """One turn: wait at most wait_ms for input, react, send."""
+        if self._look:
+            look, self._look = self._look, {}
+            for sock, drain in look.items():
+                if is_readable(sock):
+                    wait_ms = 0
+                    drain()
         readers = self._readers
-        for source, _ in self._poller.poll(wait_ms):
-            reader = readers.get(source)
+        for descriptor, _ in self._epoll.poll(wait_ms / 1000):
+            reader = readers.get(descriptor)
             if reader is not None:
                 reader()
         self._flush()
@@ -165,10 +189,13 @@ class Loop:
             try:
                 if frame.routing_id:
                     assert owner_socket is not None
+                    self.look_at(owner_socket)
                     owner_socket.send(frame.routing_id, MORE)
                     owner_socket.send(frame.data, NOBLOCK)
                 else:
-                    dealers[frame.link][0].send(frame.data, NOBLOCK)
+                    dealer = dealers[frame.link][0]
+                    self.look_at(dealer)
+                    dealer.send(frame.data, NOBLOCK)
             except zmq.Again:
                 self._on_again(frame)
             except zmq.ZMQError as error:
@@ -200,12 +227,13 @@ class Loop:
                 on_frame(role, routing_id, receive(NOBLOCK))
         except zmq.Again:
             return
+        self.look_at(sock)
 
     def _check_connections(self) -> None:
         """Look for broken connections, once a tick: each monitor in the poller would cost every turn a microsecond."""
         for owner, (_, monitor) in list(self._dealers.items()):
             if monitor.poll(0):
-                self._readers[self._dealers[owner][0]]()  # what arrived before the end still counts
+                self._drains[self._dealers[owner][0]]()  # what arrived before the end still counts
                 self.sessions.on_disconnect(owner)
                 while monitor.poll(0):
                     monitor.recv_multipart(zmq.NOBLOCK)
@@ -223,13 +251,17 @@ class Loop:
                     on_frame(owner, b"", receive(NOBLOCK))
             except zmq.Again:
                 return
+            self.look_at(sock)
 
         self.add_reader(sock, drain)
 
     def _close(self, owner: str) -> None:
         sock, monitor = self._dealers.pop(owner)
-        self._poller.unregister(sock)
-        del self._readers[sock]
+        descriptor = int(sock.getsockopt(zmq.FD))
+        self._epoll.unregister(descriptor)
+        del self._readers[descriptor]
+        del self._drains[sock]
+        self._look.pop(sock, None)
         sock.disable_monitor()
         monitor.close(0)
         sock.close(0)

@@ -118,6 +118,7 @@ def _api(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes
     tracer = actor.tracer = _tracer(settings, "api")
     loop = _loop(actor, Sessions(actor, number, incarnation, tracer), context, notifier)
     port = ClientPort(context, settings, number, actor, tracer)
+    port.look = lambda: loop.look_at(port.socket)
     loop.add_reader(port.socket, port.drain)
     loop.after_turn = port.flush
     _ready_when(loop, lambda: actor.ready, notifier)

@@ -17,7 +17,7 @@ def history(member: Member) -> list[Event]:
         assert "error" not in reply, reply
         events += [event_of(event) for event in reply["events"]]
         start = reply["next_revision"]
-        if not reply["events"]:
+        if start > reply["header"]["revision"]:  # a short poll may be empty although history remains
             return events
 
 
