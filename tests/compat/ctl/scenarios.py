@@ -12,7 +12,6 @@ from collections.abc import Callable
 from tests.compat.ctl.sides import Side
 
 Scenario = Callable[[Side], None]
-FORMATS = ("simple", "json", "fields", "protobuf", "table")
 
 
 def revision(side: Side) -> int:
@@ -26,7 +25,7 @@ def put_and_get(side: Side) -> None:
     side.run("put", "foo", "bar")
     side.run("put", "foo", "bar2", "--prev-kv")
     side.run("put", "new", "x", "--prev-kv")
-    for form in FORMATS:
+    for form in side.formats:
         side.run("put", "foo", f"bar in {form}", "-w", form)
         side.run("put", "foo", f"bar again in {form}", "--prev-kv", "-w", form)
         side.run("get", "foo", "-w", form)
@@ -105,7 +104,7 @@ def ranges(side: Side) -> None:
     side.run("get", "--prefix", "range/", "range/z")
     side.run("get", "range/a", "--consistency", "s")
     side.run("get", "range/a", "--consistency=x")
-    for form in FORMATS:
+    for form in side.formats:
         side.run("get", "--prefix", "range/", "--limit", "2", "-w", form)
     side.run("get", "range/a", "--limit", "many")
     side.run("get", "range/a", "--limit")
@@ -144,7 +143,7 @@ def deletes(side: Side) -> None:
             side.quiet("put", f"del/{name}", f"value of {name}")
 
     side.run("del", "del/absent")
-    for form in FORMATS:
+    for form in side.formats:
         fill()
         side.run("del", "del/absent", "-w", form)
         side.run("del", "del/a", "-w", form)
@@ -165,7 +164,7 @@ def transactions(side: Side) -> None:
     side.quiet("put", "t/2", "v2")
     side.run("txn", stdin='value("t/1") = "v1"\n\nput t/1 "new"\nget t/1\ndel t/2\n\nget t/1\n\n')
     side.run("txn", stdin='value("t/1") = "nope"\n\nput t/1 x\n\nget t/1\n\n')
-    for form in FORMATS:
+    for form in side.formats:
         side.run(
             "txn", "-w", form, stdin='mod("t/1") > "0"\n\nput t/1 y --prev-kv\nget t/1\ndel t/2\nget --prefix t/\n\n\n'
         )
@@ -201,7 +200,7 @@ def transactions(side: Side) -> None:
 
 
 def watches(side: Side) -> None:
-    for form in FORMATS[:4]:
+    for form in side.formats[:4]:
         for words in ((), ("--prev-kv",)):
             _watch_changes(side, form, *words)
     side.run("watch", "w/table", "-w", "table", "--rev", str(_marked(side, "w/table")), label="watch -w table")
@@ -303,9 +302,9 @@ def interactive_watch(side: Side) -> None:
 
 def leases(side: Side) -> None:
     side.run("lease", "list")
-    for form in FORMATS:
+    for form in side.formats:
         side.run("lease", "list", "-w", form)
-    for form in FORMATS[:4]:
+    for form in side.formats[:4]:
         side.run("lease", "grant", "100", "-w", form)
     side.run("lease", "grant", "100")
     for lease in side.quiet("lease", "list").split("\n")[1:-1]:
@@ -317,9 +316,9 @@ def leases(side: Side) -> None:
     side.run("lease", "grant", "1", "2")
     lease = side.quiet("lease", "grant", "500").split()[1]
     side.quiet("put", f"--lease={lease}", "lk1", "v1")
-    for form in FORMATS:
+    for form in side.formats:
         side.run("get", "lk1", "-w", form, label=f"get a leased key -w {form}")
-    for form in FORMATS:
+    for form in side.formats:
         for words in ((), ("--keys",)):
             label = f"lease timetolive {' '.join(words)} -w {form}"
             side.run("lease", "timetolive", lease, *words, "-w", form, label=label)
@@ -333,7 +332,7 @@ def leases(side: Side) -> None:
     side.run("lease", "revoke", lease, label="lease revoke of a lease")
     side.run("lease", "revoke", lease, label="lease revoke of it again")
     side.run("get", "lk2")
-    for form in FORMATS[1:]:
+    for form in side.formats[1:]:
         lease = side.quiet("lease", "grant", "500").split()[1]
         side.run("lease", "revoke", lease, "-w", form, label=f"lease revoke -w {form}")
     side.run("lease", "timetolive", "zz")
@@ -360,7 +359,7 @@ def locks(side: Side) -> None:
     side.run("lock", "lock/a", "no-such-command")
     side.run("lock")
     side.run("get", "--prefix", "lock/", label="no lock is left")
-    for form in FORMATS[:4]:
+    for form in side.formats[:4]:
         with side.background(f"lock -w {form}", "lock", "lock/b", "-w", form, end=signal.SIGINT) as it:
             it.wait_for(b"lock/b" if form != "json" else b'"kvs"')
     with side.background("lock that is held", "lock", "lock/c") as it:
@@ -387,7 +386,7 @@ def elections(side: Side) -> None:
     side.run("elect", "el")
     side.run("elect", "el", "v", "-l")
     side.run("elect", "el", "v", "x")
-    for form in FORMATS[:4]:
+    for form in side.formats[:4]:
         with side.background(f"elect -w {form}", "elect", f"el/{form}", "v1", "-w", form) as it:
             it.wait_for({"json": b'"kvs"', "fields": b'"Count"'}.get(form, b"v1"))
             with side.background(f"elect -l -w {form}", "elect", "-l", f"el/{form}", "-w", form) as observer:
@@ -403,7 +402,7 @@ def elections(side: Side) -> None:
 
 def endpoints(side: Side) -> None:
     side.quiet("put", "ep/k", "v")
-    for form in FORMATS:
+    for form in side.formats:
         side.run("endpoint", "health", "-w", form)
         side.run("endpoint", "status", "-w", form)
         side.run("endpoint", "hashkv", "-w", form)

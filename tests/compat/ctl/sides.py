@@ -16,6 +16,7 @@ from tests.compat.oracle import free_ports
 COMMAND_S = 30.0
 START_S = 30.0
 STOP_S = 15.0
+FORMATS = ("simple", "json", "fields", "protobuf", "table")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,11 @@ class Running:
 
 
 class Side:
-    """One client program and one server. Steps are recorded under labels that are equal on both sides."""
+    """One client program and one server. Steps are recorded under labels that are equal on both sides. formats: those
+    of FORMATS, from the first on, that scenarios go through."""
 
-    def __init__(self, program: Path, endpoint: str, directory: Path) -> None:
+    def __init__(self, program: Path, endpoint: str, directory: Path, formats: tuple[str, ...] = FORMATS) -> None:
+        self.formats = formats
         self.program = program
         self.endpoint = endpoint
         self.directory = directory

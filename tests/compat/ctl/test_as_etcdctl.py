@@ -13,7 +13,7 @@ import pytest
 from tests.compat.ctl.differences import DIFFERENCES, Shown, expected
 from tests.compat.ctl.masking import masked, masked_message
 from tests.compat.ctl.scenarios import SCENARIOS, Scenario, revision
-from tests.compat.ctl.sides import Outcome, Side, zetcd_running
+from tests.compat.ctl.sides import FORMATS, Outcome, Side, zetcd_running
 from tests.compat.oracle import Etcd, binary
 
 ETCDCTL = Path("/usr/bin/etcdctl")
@@ -54,10 +54,13 @@ def align(sides: tuple[Side, ...]) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "formats", [FORMATS[:2], pytest.param(FORMATS, marks=pytest.mark.slow)], ids=("two formats", "all formats")
+)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-def test_as_etcdctl(scenario: Scenario, etcd: str, zetcd: str, tmp_path: Path) -> None:
-    theirs = Side(ETCDCTL, etcd, tmp_path)
-    ours = Side(Path(sys.executable).with_name("zetcdctl"), zetcd, tmp_path)
+def test_as_etcdctl(scenario: Scenario, formats: tuple[str, ...], etcd: str, zetcd: str, tmp_path: Path) -> None:
+    theirs = Side(ETCDCTL, etcd, tmp_path, formats)
+    ours = Side(Path(sys.executable).with_name("zetcdctl"), zetcd, tmp_path, formats)
     align((theirs, ours))
     scenario(theirs)
     scenario(ours)
