@@ -9,7 +9,7 @@
 
 from collections.abc import Sequence
 
-from zetcd.base.errors import Fatal
+from zetcd.base.errors import Fatal, Refusal
 from zetcd.raft.log import Log
 from zetcd.wire.entry import Block, split_block
 from zetcd.wire.local import HardState, Recovered
@@ -44,11 +44,11 @@ class Recovery:
         if applied > log.last_index:
             log.reset(applied, term)
         elif applied < log.base_index:
-            raise Fatal(
+            raise Refusal(
                 f"the store is at entry {applied}, but the log begins behind {log.base_index}: the store was lost"
             )
         elif log.term_at(applied) != term:
-            raise Fatal(
+            raise Refusal(
                 f"the store applied entry {applied} of term {term}, the log holds it in term {log.term_at(applied)}: "
                 "store and log are not of one member"
             )
