@@ -9,7 +9,7 @@
 
 from collections.abc import Sequence
 
-from zetcd.base.errors import Fatal, Refusal
+from zetcd.base.errors import Refusal
 from zetcd.raft.log import Log
 from zetcd.wire.entry import Block, split_block
 from zetcd.wire.local import HardState, Recovered
