@@ -53,9 +53,8 @@ def measure(member: Member, op: str, count: int) -> None:
         took.append(time.perf_counter_ns() - started)
     after = call({"op": "metrics"})["hops"]
     took.sort()
-    print(
-        f"{op}: p50 {took[count // 2] / 1000:.0f} us, p10 {took[count // 10] / 1000:.0f}, p90 {took[count * 9 // 10] / 1000:.0f}"
-    )
+    p10, p50, p90 = (took[count * tenth // 10] // 1000 for tenth in (1, 5, 9))
+    print(f"{op}: p50 {p50} us, p10 {p10}, p90 {p90}")
     for pair, (times, nanos) in after.items():
         times_before, nanos_before = before.get(pair, (0, 0))
         if times - times_before > count // 2:
