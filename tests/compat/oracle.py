@@ -7,6 +7,7 @@ is etcd's JSON with bytes as bytes and 64-bit integers as integers, that is, the
 import base64
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import random
@@ -62,6 +63,21 @@ def binary(version: str) -> Path | None:
     return None
 
 
+def _port_numbers() -> Iterator[int]:
+    """Each worker of a run goes round its own slice from a random place: a port that is claimed but not bound (a
+    member's peer port) looks free, so none may be drawn twice while it is in use."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SLICES
+    low, high = PORTS
+    size = (high - low) // SLICES
+    start = random.SystemRandom().randrange(size)
+    for step in itertools.count():
+        yield low + worker * size + (start + step) % size
+
+
+SLICES = 16
+_PORT_NUMBERS = _port_numbers()
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of loopback that nobody listens on, all different.
 
@@ -70,7 +86,7 @@ def free_ports(count: int) -> list[int]:
     """
     found: list[int] = []
     while len(found) < count:
-        port = random.SystemRandom().randrange(*PORTS)  # several runs at once must not draw alike
+        port = next(_PORT_NUMBERS)
         with socket.socket() as item:
             try:
                 item.bind(("127.0.0.1", port))

@@ -72,9 +72,16 @@ def test_an_address_over_its_bound_is_dropped_and_counted(dealer: Dealer, addres
 
 
 def test_a_known_routing_id_may_return(member: Member) -> None:
+    """As soon as its former connection has been noticed to be gone: until then ZeroMQ refuses the new one, since who
+    may take over a routing id may take over its replies."""
     for _ in range(2):
-        with Dealer(member.endpoint, identity=b"always the same") as dealer:
-            assert dealer.call(PUT).keys() == {"header"}
+        for attempt in range(10):
+            with Dealer(member.endpoint, identity=b"always the same") as dealer:
+                dealer.send(PUT)
+                if dealer.socket.poll(2_000):
+                    assert dealer.receive()[-1].keys() == {"header"}
+                    break
+            assert attempt < 9
 
 
 def test_requests_over_max_request_bytes_get_etcds_error(dealer: Dealer) -> None:
