@@ -19,7 +19,7 @@ from zetcd.host import clock, sockets
 
 NOBLOCK = int(zmq.NOBLOCK)
 MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
-EVENTS, READABLE = int(zmq.EVENTS), int(zmq.POLLIN)
+READABLE = int(zmq.POLLIN)
 """Flags as plain integers: combining pyzmq's enums at each send costs more than the send."""
 CONNECTING_MS = 5
 """Longest turn while some link is not open yet."""
@@ -28,8 +28,8 @@ FAREWELL_MS = 500
 
 
 def is_readable(sock: "zmq.Socket[bytes]") -> bool:
-    """Whether a frame has arrived."""
-    return bool(int(sock.getsockopt(EVENTS)) & READABLE)
+    """Whether a frame has arrived. Not by getsockopt(EVENTS): pyzmq makes an enum of the option at each call."""
+    return bool(zmq.zmq_poll([(sock, READABLE)], 0))
 
 
 class Outgoing(Protocol):
