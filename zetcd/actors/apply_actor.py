@@ -12,12 +12,12 @@ work first (rule 19). Nothing unsynced enters LevelDB: the overlay goes down in 
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
 
 from zetcd.actors.actor import Actor, Peer
+from zetcd.actors.api_link import ApiLink
 from zetcd.actors.lease_load import Load
 from zetcd.actors.long_reads import LongReads
 from zetcd.actors.parked_reads import Context, ParkedReads
@@ -62,21 +62,6 @@ class Flusher(Protocol):
         """Start writing; never called while another one is under way."""
 
 
-@dataclass(slots=True, eq=False)
-class _Api:
-    """One api process as apply sees it. unacked, unread: bytes of feed and of large answers it has not returned credit
-    for; held: reads that wait for the latter; context: the newest of its read batches."""
-
-    peer: Peer
-    level: int = 0
-    unacked: int = 0
-    unread: int = 0
-    held: list[Read] = field(default_factory=list)
-    context: int = 0
-    quiet: bool = True
-    replies: list[tuple[int, Result]] = field(default_factory=list)
-
-
 class ApplyActor(Actor):
     """Role apply: dials wal and raft, owner for api and lease."""
 
@@ -97,7 +82,7 @@ class ApplyActor(Actor):
         self.counters = {"entries": 0, "blocks": 0, "reads": 0, "flushes": 0, "feed_gaps": 0}
         self._raft: Peer | None = None
         self._wal: Peer | None = None
-        self._apis: dict[int, _Api] = {}
+        self._apis: dict[int, ApiLink] = {}
         self._loads: dict[Peer, Load] = {}
         self._blocks: deque[Block] = deque()
         self._ahead: list[Block] = []
@@ -108,12 +93,13 @@ class ApplyActor(Actor):
         self._conf: ConfState | None = None
         self._report_due = False
         self._reported = machine.applied, machine.flushed_index
-        self._reads: deque[tuple[_Api, Read]] = deque()
+        self._reads: deque[tuple[ApiLink, Read]] = deque()
         self._long = LongReads()
         self._parked = ParkedReads()
-        self._waits: list[tuple[_Api, int, int]] = []
+        self._waits: list[tuple[ApiLink, int, int]] = []
         self._recovered = False
         self._flushing: Flush | None = None
+        self._unasked = 0  # bytes executed since machine.freeze was last asked for a flush
         self._now_ms = 0
         self._stopping = False
         self._handlers: dict[type, Callable[..., None]] = {
@@ -142,7 +128,7 @@ class ApplyActor(Actor):
                 machine = self.machine
                 self.send(self._raft, Opened(machine.applied, machine.applied_term, machine.configuration))
         elif peer.role == "api":
-            api = self._apis[peer.incarnation] = _Api(peer)
+            api = self._apis[peer.incarnation] = ApiLink(peer)
             self.send(peer, self._feed_of(api, self.machine.revision, _NO_EVENTS))
             if self._recovered:
                 self.send(peer, Ready(self.machine.revision, self.machine.compact_revision))
@@ -276,6 +262,7 @@ class ApplyActor(Actor):
         """Repeat the revision (rule 16), sweep a compaction slice, age the overlay."""
         self._now_ms = now_ms
         self._report_due = True
+        self._unasked = limits.FLUSH_ASK_BYTES
         for api in self._apis.values():
             if api.quiet:
                 self.send(api.peer, self._feed_of(api, self.machine.revision, _NO_EVENTS))
@@ -342,6 +329,7 @@ class ApplyActor(Actor):
             self._hand_out(outcome, before)
             before = machine.revision
         self._credit += size
+        self._unasked += size
 
     def _hand_out(self, outcome: Outcome, before: int) -> None:
         if self.machine.revision != before:
@@ -376,7 +364,7 @@ class ApplyActor(Actor):
                 api.replies = []
             self.send(api.peer, self._feed_of(api, before, events))
 
-    def _feed_of(self, api: _Api, previous: int, events: msgspec.Raw) -> Feed:
+    def _feed_of(self, api: ApiLink, previous: int, events: msgspec.Raw) -> Feed:
         revision, size = self.machine.revision, len(bytes(events))
         gap = previous != revision and (
             not api.level or size > limits.FEED_FRAME_BYTES_MAX or api.unacked + size > limits.FEED_UNACKED_BYTES_MAX
@@ -424,14 +412,14 @@ class ApplyActor(Actor):
             api.replies.append((read.sequence, result))
         self.counters["reads"] += count
 
-    def _pin(self, api: _Api, sequence: int, cursor: Cursor) -> None:
+    def _pin(self, api: ApiLink, sequence: int, cursor: Cursor) -> None:
         if not self._long.add(api, sequence, cursor):
             error = errors.TOO_MANY_REQUESTS
             api.replies.append((sequence, Failed(error.code, error.message, self.machine.revision)))
 
     def _step_long(self) -> None:
         for api, sequence, result in self._long.step():
-            assert isinstance(api, _Api)
+            assert isinstance(api, ApiLink)
             api.unread += answer_bytes(result)
             api.replies.append((sequence, result))
 
@@ -447,7 +435,9 @@ class ApplyActor(Actor):
 
     # -- going down to LevelDB, and telling raft -------------------------------------------------------------------
     def _maybe_flush(self) -> None:
-        if self._flushing is None:
+        asking = self._unasked >= limits.FLUSH_ASK_BYTES or self._stopping or self.machine.building
+        if asking and self._flushing is None:
+            self._unasked = 0
             flush = self.machine.freeze(self._now_ms, force=self._stopping)
             if flush is not None:
                 self._flushing = flush

@@ -38,13 +38,8 @@ class _Link:
     waiting: Hello | None = None  # owner's side: Hello that waits for our own epoch
 
 
-@dataclass(slots=True)
-class Outgoing:
-    """What the host sends: link is the owner's role; routing_id is empty on the dialer's side."""
-
-    link: str
-    routing_id: bytes
-    data: bytes
+Outgoing = tuple[str, bytes, bytes]
+"""What the host sends: (link, routing id, data). link is the owner's role; a dialer's frames have no routing id."""
 
 
 @dataclass(slots=True)
@@ -102,7 +97,7 @@ class Sessions:
             if link.peer is None and now_ms - link.hello_at >= HELLO_EVERY_MS:
                 link.hello_at = now_ms
                 hello = Hello(self.actor.role, self.number, self.incarnation, self.epoch)
-                self._control.append(Outgoing(owner, b"", self._frame(0, 0, [hello])))
+                self._control.append((owner, b"", self._frame(0, 0, [hello])))
 
     @property
     def connecting(self) -> bool:
@@ -282,7 +277,7 @@ class Sessions:
                 owner, link = at
                 link.sent += 1
                 routing_id = link.routing_id if owner == actor.role else b""
-                out.append(Outgoing(owner, routing_id, self._frame(link.epoch, link.sent, messages)))
+                out.append((owner, routing_id, self._frame(link.epoch, link.sent, messages)))
         return out
 
     def leave(self) -> None:
@@ -297,7 +292,7 @@ class Sessions:
 
     def _send_welcome(self, routing_id: bytes) -> None:
         welcome = Welcome(self.epoch, self.incarnation, self.cluster, self.member)
-        self._control.append(Outgoing(self.actor.role, routing_id, self._frame(self.epoch, 0, [welcome])))
+        self._control.append((self.actor.role, routing_id, self._frame(self.epoch, 0, [welcome])))
 
     def _routing_id(self, life: int) -> bytes:
         return f"{self.actor.role}:{self.number}:{self.incarnation:x}:{life}".encode()

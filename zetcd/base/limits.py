@@ -56,6 +56,7 @@ PERSIST_AGE_MAX_MS = 10_000  # oldest unanswered Persist or Apply before raft re
 # -- store (owner: apply) --------------------------------------------------------------------------
 OVERLAY_BYTES_MAX = 16 * MIB  # active overlay is frozen at this size ...
 OVERLAY_AGE_MAX_MS = 1_000  # ... or at this age, if the former one is flushed
+FLUSH_ASK_BYTES = 4 * KIB  # executed; only then, and with the tick, apply asks whether a flush is due
 OVERLAY_BYTES_HARD_MAX = 128 * MIB  # active + frozen: above it apply stops taking blocks until a flush ends
 READ_SLICE_KEYS = 1_000  # a longer range is a pinned iterator, resumed across turns (rule 19)
 READ_SLICE_BYTES = 1 * MIB

@@ -8,7 +8,7 @@ import zmq
 from zetcd.base import limits
 from zetcd.base.settings import Settings
 from zetcd.host import sockets
-from zetcd.host.loop import MORE, NOBLOCK, is_readable
+from zetcd.host.loop import MORE, NOBLOCK
 
 
 class Clients(Protocol):
@@ -61,28 +61,21 @@ class ClientPort:
         """Has the loop look at the socket in the next turn; see `Loop.look_at`."""
         self._tracer = tracer
 
-    def drain(self) -> None:
-        """Hand over what has arrived, at most a turn's worth."""
+    def take(self) -> None:
+        """Hand over one frame. Raises zmq.Again where there is none."""
+        receive = self.socket.recv
+        client = receive(NOBLOCK)
         if self._tracer is not None:
             self._tracer.start()
-        receive, on_client = self.socket.recv, self._actor.on_client
-        try:
-            for count in range(limits.TURN_CLIENT_FRAMES_MAX):
-                if count == 1 and not is_readable(self.socket):
-                    return
-                client = receive(NOBLOCK)
-                frame = receive(NOBLOCK, False)
-                if not frame.more:
-                    on_client((client,), frame.bytes)
-                    continue
-                envelope = [client]
-                while frame.more:
-                    envelope.append(frame.bytes)
-                    frame = receive(NOBLOCK, False)
-                on_client(tuple(envelope), frame.bytes)
-        except zmq.Again:
+        frame = receive(NOBLOCK, False)
+        if not frame.more:
+            self._actor.on_client((client,), frame.bytes)
             return
-        self.look()
+        envelope = [client]
+        while frame.more:
+            envelope.append(frame.bytes)
+            frame = receive(NOBLOCK, False)
+        self._actor.on_client(tuple(envelope), frame.bytes)
 
     def flush(self) -> None:
         """Send what the turn produced."""

@@ -32,15 +32,54 @@ def is_readable(sock: "zmq.Socket[bytes]") -> bool:
     return bool(zmq.zmq_poll([(sock, READABLE)], 0))
 
 
-class Outgoing(Protocol):
-    """A frame to send: see `zetcd.actors.sessions.Outgoing`."""
+Outgoing = tuple[str, bytes, bytes]
+"""A frame to send: see `zetcd.actors.sessions.Outgoing`."""
 
-    @property
-    def link(self) -> str: ...
-    @property
-    def routing_id(self) -> bytes: ...
-    @property
-    def data(self) -> bytes: ...
+
+class Inlet:
+    """The receiving side of one socket. `drain` hands what has arrived to take, at most bound messages a call.
+
+    To ask whether there is more costs 2 us, to be refused 5, and a process that was asleep pays double. So a socket
+    that brought a single message last time is trusted to bring one again: the loop looks at it anyway after the turn,
+    when what it answers has left.
+    """
+
+    __slots__ = ("_batched", "_bound", "_look", "_socket", "_take")
+
+    def __init__(
+        self,
+        sock: "zmq.Socket[bytes]",
+        take: Callable[[], None],
+        bound: int,
+        look: "Callable[[zmq.Socket[bytes]], None]",
+    ) -> None:
+        """take: receives one message and handles it; raises zmq.Again where there is none."""
+        self._socket = sock
+        self._take = take
+        self._bound = bound
+        self._look = look
+        self._batched = False
+
+    def drain(self, *, again: bool = False) -> None:
+        """again: the loop has looked, and there is a message although the socket was not waited for."""
+        sock, take = self._socket, self._take
+        count = 0
+        try:
+            while count < self._bound:
+                if count == 1:
+                    if not again and not self._batched:
+                        self._look(sock)
+                        return
+                    if not is_readable(sock):
+                        self._batched = False
+                        return
+                take()
+                count += 1
+        except zmq.Again:
+            self._batched = count > 1
+            return
+        self._batched = True
+        self._look(sock)
 
 
 class Sessions(Protocol):
@@ -91,8 +130,8 @@ class Loop:
 
     _epoll: select.epoll = None  # type: ignore[assignment]
     _readers: "dict[int, Callable[[], None]]" = None  # type: ignore[assignment]
-    _look: "dict[zmq.Socket[bytes], Callable[[], None]]" = None  # type: ignore[assignment]
-    _drains: "dict[zmq.Socket[bytes], Callable[[], None]]" = None  # type: ignore[assignment]
+    _look: "dict[zmq.Socket[bytes], Inlet]" = None  # type: ignore[assignment]
+    _inlets: "dict[zmq.Socket[bytes], Inlet]" = None  # type: ignore[assignment]
     _dealers: "dict[str, tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]" = None  # type: ignore[assignment]
     _stop: bool = False
 
@@ -100,29 +139,29 @@ class Loop:
         self._epoll = select.epoll()
         self._readers = {}
         self._look = {}
-        self._drains = {}
+        self._inlets = {}
         self._dealers = {}
         if self.owner_socket is not None:
-            self.add_reader(self.owner_socket, self._drain_owner)
+            self.add_inlet(self.owner_socket, self._take_owned, limits.TURN_FRAMES_MAX)
         for owner in self.dials:
             self._open(owner)
 
-    def add_reader(self, source: "zmq.Socket[bytes] | int", drain: Callable[[], None]) -> None:
-        """Call drain in each turn in which source (a socket, or a file descriptor) is readable."""
-        if isinstance(source, int):
-            descriptor = source
-        else:
-            descriptor = int(source.getsockopt(zmq.FD))
-            self._drains[source] = drain
-            self.look_at(source)
+    def add_reader(self, descriptor: int, read: Callable[[], None]) -> None:
+        """Call read in each turn in which descriptor is readable."""
         self._epoll.register(descriptor, select.EPOLLIN)
-        self._readers[descriptor] = drain
+        self._readers[descriptor] = read
+
+    def add_inlet(self, sock: "zmq.Socket[bytes]", take: Callable[[], None], bound: int) -> None:
+        """Drain sock in each turn in which it is readable: see `Inlet`."""
+        inlet = self._inlets[sock] = Inlet(sock, take, bound, self.look_at)
+        self.look_at(sock)
+        self.add_reader(int(sock.getsockopt(zmq.FD)), inlet.drain)
 
     def look_at(self, sock: "zmq.Socket[bytes]") -> None:
         """Look for frames of sock in the next turn, whatever its descriptor says: that one is edge-triggered, and a
         send may have consumed the edge; or frames were left over. (zmq_poll spares one this and looks at every socket
         twice in every call: 10 system calls of raft for each put of a lone client instead of 4.)"""
-        self._look[sock] = self._drains[sock]
+        self._look[sock] = self._inlets[sock]
 
     # -- the turn --------------------------------------------------------------------------------------------------
     def run(self) -> None:
@@ -164,7 +203,7 @@ class Loop:
             sock.close(FAREWELL_MS)
         if self.owner_socket is not None:
             self.owner_socket.close(FAREWELL_MS)
-        for sock in self._drains:
+        for sock in self._inlets:
             sock.close(FAREWELL_MS)
         self.context.term()
 
@@ -172,10 +211,10 @@ class Loop:
         """One turn: wait at most wait_ms for input, react, send."""
         if self._look:
             look, self._look = self._look, {}
-            for sock, drain in look.items():
+            for sock, inlet in look.items():
                 if is_readable(sock):
                     wait_ms = 0
-                    drain()
+                    inlet.drain(again=True)
         readers = self._readers
         for descriptor, _ in self._epoll.poll(wait_ms / 1000):
             reader = readers.get(descriptor)
@@ -185,55 +224,46 @@ class Loop:
 
     def _flush(self) -> None:
         owner_socket, dealers = self.owner_socket, self._dealers
-        for frame in self.sessions.end_turn():
+        for link, routing_id, data in self.sessions.end_turn():
             try:
-                if frame.routing_id:
+                if routing_id:
                     assert owner_socket is not None
                     self.look_at(owner_socket)
-                    owner_socket.send(frame.routing_id, MORE)
-                    owner_socket.send(frame.data, NOBLOCK)
+                    owner_socket.send(routing_id, MORE)
+                    owner_socket.send(data, NOBLOCK)
                 else:
-                    dealer = dealers[frame.link][0]
+                    dealer = dealers[link][0]
                     self.look_at(dealer)
-                    dealer.send(frame.data, NOBLOCK)
+                    dealer.send(data, NOBLOCK)
             except zmq.Again:
-                self._on_again(frame)
+                self._on_again(routing_id)
             except zmq.ZMQError as error:
                 if error.errno != zmq.EHOSTUNREACH:
                     raise
-                self.sessions.on_unreachable(frame.routing_id)
+                self.sessions.on_unreachable(routing_id)
         if self.after_turn is not None:
             self.after_turn()
         for owner in self.sessions.take_reopen():
             self._close(owner)
             self._open(owner)
 
-    def _on_again(self, frame: Outgoing) -> None:
-        if frame.routing_id:
-            raise Fatal(f"{self.role}: {limits.LINK_FRAMES_MAX} frames wait for {frame.routing_id!r}: no window held")
+    def _on_again(self, routing_id: bytes) -> None:
+        if routing_id:
+            raise Fatal(f"{self.role}: {limits.LINK_FRAMES_MAX} frames wait for {routing_id!r}: no window held")
         # IMMEDIATE: not connected yet (a Hello, repeated until it is heard) or just disconnected (the monitor tells).
 
     # -- sockets ---------------------------------------------------------------------------------------------------
-    def _drain_owner(self) -> None:
+    def _take_owned(self) -> None:
         assert self.owner_socket is not None
-        sock, on_frame, role = self.owner_socket, self.sessions.on_frame, self.role
-        receive = sock.recv
-        try:
-            for count in range(limits.TURN_FRAMES_MAX):
-                # To look costs 2 us, to be refused 5: look once, since most idle turns bring one frame.
-                if count == 1 and not is_readable(sock):
-                    return
-                routing_id = receive(NOBLOCK)
-                on_frame(role, routing_id, receive(NOBLOCK))
-        except zmq.Again:
-            return
-        self.look_at(sock)
+        receive = self.owner_socket.recv
+        routing_id = receive(NOBLOCK)
+        self.sessions.on_frame(self.role, routing_id, receive(NOBLOCK))
 
     def _check_connections(self) -> None:
         """Look for broken connections, once a tick: each monitor in the poller would cost every turn a microsecond."""
         for owner, (_, monitor) in list(self._dealers.items()):
             if monitor.poll(0):
-                self._drains[self._dealers[owner][0]]()  # what arrived before the end still counts
+                self._inlets[self._dealers[owner][0]].drain(again=True)  # what arrived before the end still counts
                 self.sessions.on_disconnect(owner)
                 while monitor.poll(0):
                     monitor.recv_multipart(zmq.NOBLOCK)
@@ -242,25 +272,14 @@ class Loop:
         sock, monitor = sockets.connect_dialer(self.context, owner, self.sessions.routing_id(owner))
         self._dealers[owner] = (sock, monitor)
         receive, on_frame = sock.recv, self.sessions.on_frame
-
-        def drain() -> None:
-            try:
-                for count in range(limits.TURN_FRAMES_MAX):
-                    if count == 1 and not is_readable(sock):
-                        return
-                    on_frame(owner, b"", receive(NOBLOCK))
-            except zmq.Again:
-                return
-            self.look_at(sock)
-
-        self.add_reader(sock, drain)
+        self.add_inlet(sock, lambda: on_frame(owner, b"", receive(NOBLOCK)), limits.TURN_FRAMES_MAX)
 
     def _close(self, owner: str) -> None:
         sock, monitor = self._dealers.pop(owner)
         descriptor = int(sock.getsockopt(zmq.FD))
         self._epoll.unregister(descriptor)
         del self._readers[descriptor]
-        del self._drains[sock]
+        del self._inlets[sock]
         self._look.pop(sock, None)
         sock.disable_monitor()
         monitor.close(0)

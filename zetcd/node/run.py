@@ -15,6 +15,7 @@ import zmq
 from zetcd.actors.actor import Actor
 from zetcd.actors.sessions import Sessions
 from zetcd.actors.tracing import Tracer
+from zetcd.base import limits
 from zetcd.base.errors import Fatal, Refusal
 from zetcd.base.settings import Settings
 from zetcd.host import clock, logs, sockets
@@ -119,7 +120,7 @@ def _api(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes
     loop = _loop(actor, Sessions(actor, number, incarnation, tracer), context, notifier)
     port = ClientPort(context, settings, number, actor, tracer)
     port.look = lambda: loop.look_at(port.socket)
-    loop.add_reader(port.socket, port.drain)
+    loop.add_inlet(port.socket, port.take, limits.TURN_CLIENT_FRAMES_MAX)
     loop.after_turn = port.flush
     _ready_when(loop, lambda: actor.ready, notifier)
     _start(loop)

@@ -48,15 +48,15 @@ class Wire:
         self.now += 100
         for role, (sessions, _) in list(self.ends.items()):
             sessions.on_tick(self.now)
-            for out in sessions.end_turn():
+            for link, routing_id, data in sessions.end_turn():
                 if role == drop:
                     continue
-                if out.routing_id:
-                    to = out.routing_id.split(b":")[0].decode()
-                    if to in self.ends and self.sessions(to).routing_id(role) == out.routing_id:
-                        self.sessions(to).on_frame(role, b"", out.data)
-                elif out.link in self.ends:
-                    self.sessions(out.link).on_frame(out.link, sessions.routing_id(out.link), out.data)
+                if routing_id:
+                    to = routing_id.split(b":")[0].decode()
+                    if to in self.ends and self.sessions(to).routing_id(role) == routing_id:
+                        self.sessions(to).on_frame(role, b"", data)
+                elif link in self.ends:
+                    self.sessions(link).on_frame(link, sessions.routing_id(link), data)
             sessions.take_reopen()
 
     def turns(self, count: int) -> None:
@@ -144,11 +144,11 @@ def test_rule_06_a_frame_of_an_older_epoch_is_dropped() -> None:
     raft = wire.start("raft", 12)
     wire.turns(2)
     raft.send(raft.peers[0], Release(1, 1))
-    (stale,) = list(wire.sessions("raft").end_turn())
+    ((_, _, stale),) = list(wire.sessions("raft").end_turn())
     routing_id = wire.sessions("raft").routing_id("wal")
     wire.ends.pop("raft")
     wal = wire.start("wal", 21, epoch=6)
-    wire.sessions("wal").on_frame("wal", routing_id, stale.data)
+    wire.sessions("wal").on_frame("wal", routing_id, stale)
     assert not wal.got
     assert wire.sessions("wal").counters.unknown == 1
 
