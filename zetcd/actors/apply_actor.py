@@ -21,6 +21,7 @@ from zetcd.actors.api_link import ApiLink
 from zetcd.actors.lease_load import Load
 from zetcd.actors.long_reads import LongReads
 from zetcd.actors.parked_reads import Context, ParkedReads
+from zetcd.actors.snapshots import Snapshots
 from zetcd.base import errors, limits
 from zetcd.base.errors import Fatal
 from zetcd.state.machine import Cursor, Flush, Machine, Outcome
@@ -79,6 +80,7 @@ class ApplyActor(Actor):
         self._compaction_pause_ms = compaction_pause_ms
         self.machine = machine
         self.flusher = flusher
+        self.snapshots: Snapshots | None = None
         self.counters = {"entries": 0, "blocks": 0, "reads": 0, "flushes": 0, "feed_gaps": 0}
         self._raft: Peer | None = None
         self._wal: Peer | None = None
@@ -115,6 +117,11 @@ class ApplyActor(Actor):
             FeedCredit: self._on_feed_credit,
         }
 
+    def attach(self, snapshots: Snapshots) -> None:
+        """Take part in moving whole stores between members."""
+        self.snapshots = snapshots
+        self._handlers.update(snapshots.handlers)
+
     # -- links -----------------------------------------------------------------------------------------------------
     def on_peer(self, peer: Peer) -> None:
         """Tell each new peer where the store stands."""
@@ -126,7 +133,8 @@ class ApplyActor(Actor):
             if self._raft is not None and self._wal is not None:
                 # Not before wal can be heard: under the grant blocks come from there alone.
                 machine = self.machine
-                self.send(self._raft, Opened(machine.applied, machine.applied_term, machine.configuration))
+                arrived = self.snapshots.arrived if self.snapshots else (0, 0)
+                self.send(self._raft, Opened(machine.applied, machine.applied_term, machine.configuration, *arrived))
         elif peer.role == "api":
             api = self._apis[peer.incarnation] = ApiLink(peer)
             self.send(peer, self._feed_of(api, self.machine.revision, _NO_EVENTS))
@@ -269,6 +277,8 @@ class ApplyActor(Actor):
             self.send(api.peer, Space(self.machine.db_bytes))
             api.quiet = True
         self._sweep()
+        if self.snapshots is not None:
+            self.snapshots.on_tick(now_ms)
 
     def end_turn(self) -> None:
         """Execute, read, answer."""
@@ -287,14 +297,21 @@ class ApplyActor(Actor):
             if api.replies:
                 self.send(api.peer, Replies(api.replies))
                 api.replies = []
+        if self.snapshots is not None:
+            self.snapshots.end_turn()
         self._maybe_flush()
         self._report()
 
     def busy(self) -> bool:
-        """Whether reads, cursors, lease loads or executable blocks are left over from the turn."""
-        if self._reads or self.machine.building or any(not load.done for load in self._loads.values()):
+        """Whether reads, cursors, lease loads, executable blocks or chunks to send are left over from the turn."""
+        if self._reads or self.machine.building or self._executable():
             return True
-        return self._long.busy() or self._executable()
+        for load in self._loads.values():
+            if not load.done:
+                return True
+        if self.snapshots is not None and self.snapshots.busy:
+            return True
+        return bool(self._long) and self._long.busy()
 
     def _upto(self, block: Block) -> int:
         """Highest index up to which block may be executed now: committed by raft's word (rule 3); or durable, under the

@@ -68,7 +68,7 @@ class Sessions:
     _accepted: dict[bytes, _Link] = field(default_factory=dict)
     _by_peer: dict[Peer, tuple[str, _Link]] = field(default_factory=dict)
     _control: list[Outgoing] = field(default_factory=list)
-    _reopen: list[str] = field(default_factory=list)
+    reopen: list[str] = field(default_factory=list)
     _open: int = 0  # dialed links with a peer
     _waiting: int = 0  # accepted links whose Hello waits for our epoch
 
@@ -82,8 +82,8 @@ class Sessions:
         return self._dialed[owner].routing_id
 
     def take_reopen(self) -> list[str]:
-        """Owners whose DEALER the host must close and open anew with `routing_id`."""
-        links, self._reopen = self._reopen, []
+        """Owners whose DEALER the host must close and open anew with `routing_id`: what `reopen` holds."""
+        links, self.reopen = self.reopen, []
         return links
 
     def on_tick(self, now_ms: int) -> None:
@@ -237,7 +237,7 @@ class Sessions:
         peer = link.peer
         life = link.life + 1
         self._dialed[owner] = _Link(self._routing_id(life), life=life)
-        self._reopen.append(owner)
+        self.reopen.append(owner)
         self.counters.reopened += 1
         if peer is not None:
             self._open -= 1

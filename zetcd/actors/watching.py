@@ -194,18 +194,26 @@ class Watching:
 
     def end_turn(self, apply: Peer | None) -> None:
         """Requests of the hub go to apply, its output to the clients."""
+        if apply is not None and self._uncredited + self._unread > limits.FEED_CREDIT_BYTES:
+            self._actor.send(apply, FeedCredit(self._uncredited, self._unread))
+            self._uncredited = self._unread = 0
+        if self.hub.stirred:
+            if apply is not None:
+                self._ask(apply)
+            self._tell()
+
+    def _ask(self, apply: Peer) -> None:
         actor, hub = self._actor, self.hub
-        if apply is not None:
-            subscribe = hub.take_subscribe()
-            if subscribe is not None:
-                actor.send(apply, subscribe)
-            for token, history in hub.take_reads():
-                call = Call(_NOBODY, 0, partial(self._history_done, token), history)
-                call.on_failed = partial(self._history_failed, token)
-                actor.read(call, history)
-            if self._uncredited + self._unread > limits.FEED_CREDIT_BYTES:
-                actor.send(apply, FeedCredit(self._uncredited, self._unread))
-                self._uncredited = self._unread = 0
+        subscribe = hub.take_subscribe()
+        if subscribe is not None:
+            actor.send(apply, subscribe)
+        for token, history in hub.take_reads():
+            call = Call(_NOBODY, 0, partial(self._history_done, token), history)
+            call.on_failed = partial(self._history_failed, token)
+            actor.read(call, history)
+
+    def _tell(self) -> None:
+        actor, hub = self._actor, self.hub
         for wait, woken in hub.take_woken():
             assert isinstance(wait, tuple)
             self.recipes.on_woken(wait, woken)

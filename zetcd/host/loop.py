@@ -86,6 +86,8 @@ class Sessions(Protocol):
     """What the loop needs of `zetcd.actors.sessions.Sessions`."""
 
     def routing_id(self, owner: str) -> bytes: ...
+    @property
+    def reopen(self) -> Sequence[str]: ...
     def take_reopen(self) -> list[str]: ...
     @property
     def connecting(self) -> bool: ...
@@ -243,9 +245,10 @@ class Loop:
                 self.sessions.on_unreachable(routing_id)
         if self.after_turn is not None:
             self.after_turn()
-        for owner in self.sessions.take_reopen():
-            self._close(owner)
-            self._open(owner)
+        if self.sessions.reopen:
+            for owner in self.sessions.take_reopen():
+                self._close(owner)
+                self._open(owner)
 
     def _on_again(self, routing_id: bytes) -> None:
         if routing_id:

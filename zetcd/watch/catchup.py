@@ -44,6 +44,11 @@ class CatchUp:
         """A BEHIND watcher goes elsewhere. (Those in flight are told by their state when the answer comes.)"""
         self._waiting.pop(watcher, None)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether some watcher stands in line."""
+        return bool(self._waiting)
+
     def rest(self, watcher: Watcher) -> None:
         """In line again from the next tick on; its state is BEHIND."""
         self._resting.append(watcher)

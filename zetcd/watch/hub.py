@@ -314,6 +314,13 @@ class Hub:
             self._periodic_progress()
 
     # -- output ----------------------------------------------------------------------------------------------------
+    @property
+    def stirred(self) -> bool:
+        """Whether any of the following may have something; most turns of a member that nobody watches are done here."""
+        delivery, subscription = self._delivery, self._subscription
+        quiet = not delivery.out and not delivery.woken and subscription.wanted == subscription.asked
+        return not quiet or self._places.catch_up.waiting
+
     def take(self) -> list[tuple[Hashable, bytes]]:
         """(stream or poll token, encoded reply) in order; equal replies are the same bytes object."""
         out, self._delivery.out = self._delivery.out, []

@@ -13,11 +13,11 @@ LINGER_MS = 10_000
 class Subscription:
     """One hub's subscription to the feed of one life of apply."""
 
-    __slots__ = ("_asked", "_inflight", "_level", "_lower", "_too_high_since", "_up", "resync", "wanted")
+    __slots__ = ("_inflight", "_level", "_lower", "_too_high_since", "_up", "asked", "resync", "wanted")
 
     def __init__(self) -> None:
         self._inflight: dict[int, int] = {}  # serial -> level
-        self._asked = -1
+        self.asked = -1
         self._level = -1
         self._lower = False
         self._too_high_since: int | None = None
@@ -33,7 +33,7 @@ class Subscription:
     def lost(self) -> None:
         """The link is gone."""
         self._inflight = {}
-        self._asked = self._level = -1
+        self.asked = self._level = -1
         self._up = self._lower = False
         self._too_high_since = None
         self.resync = True
@@ -45,9 +45,9 @@ class Subscription:
     def take(self, serial: int) -> Subscribe | None:
         """What to ask for now; serial is fresh."""
         wanted = self.wanted
-        if not self._up or wanted == self._asked or (wanted < self._asked and not self._lower):
+        if not self._up or wanted == self.asked or (wanted < self.asked and not self._lower):
             return None
-        self._asked = wanted
+        self.asked = wanted
         self._lower = False
         self._inflight[serial] = wanted
         return Subscribe(serial, wanted)
@@ -61,7 +61,7 @@ class Subscription:
 
     def on_tick(self, now_ms: int) -> None:
         """Lower the level when it has been too high for long."""
-        if self.wanted >= self._asked:
+        if self.wanted >= self.asked:
             self._too_high_since = None
         elif self._too_high_since is None:
             self._too_high_since = now_ms
