@@ -1,9 +1,10 @@
 """Which processors each process of a member runs on: the value of ``--cpu-affinity``.
 
-``none`` leaves it to the kernel. ``auto`` gives each process a processor of its own where there are enough, and puts
+``none`` leaves it to the kernel. ``spread`` gives each process a processor of its own where there are enough, and puts
 neighbours of the put path (api, raft, wal, apply) together where there are not: a message to a process on the same or
-a warm processor costs half of waking a sleeping one. ``wal=0,apply=1,api=2-3`` says it by hand;
-several api processes take the processors of ``api`` in turn.
+a warm processor costs half of waking a sleeping one. ``auto``, the default, spreads where there are at most
+AUTO_PROCESSORS_MAX processors: with more of them the kernel finds a warm one, and other members may be about.
+``wal=0,apply=1,api=2-3`` says it by hand; several api processes take the processors of ``api`` in turn.
 """
 
 import os
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 
 from zetcd.wire.routes import ROLES
 
+AUTO_PROCESSORS_MAX = 2
 # With so many processors, who shares with whom; a fifth and further ones go to more api processes.
 _SPREAD = {
     1: {"api": 0, "raft": 0, "wal": 0, "apply": 0, "lease": 0},
@@ -26,10 +28,10 @@ def read_affinity(text: str, api_processes: int, allowed: Sequence[int]) -> dict
 
     allowed: the processors this machine offers, ascending. Raises ValueError with what text must be.
     """
-    if text in ("", "none"):
+    if text in ("", "none") or (text == "auto" and len(allowed) > AUTO_PROCESSORS_MAX):
         return {}
-    if text == "auto":
-        return _auto(api_processes, allowed)
+    if text in ("auto", "spread"):
+        return _spread(api_processes, allowed)
     return _by_hand(text, api_processes, allowed)
 
 
@@ -38,7 +40,7 @@ def processors(affinity: dict[str, tuple[int, ...]], role: str, number: int) -> 
     return affinity.get(f"{role}-{number}" if number else role, ())
 
 
-def _auto(api_processes: int, allowed: Sequence[int]) -> dict[str, tuple[int, ...]]:
+def _spread(api_processes: int, allowed: Sequence[int]) -> dict[str, tuple[int, ...]]:
     spread = _SPREAD[min(len(allowed), 4)]
     chosen: dict[str, tuple[int, ...]] = {role: (allowed[slot],) for role, slot in spread.items()}
     # Further api processes take what is left over; where nothing is, all but apply's, which is the busiest.
@@ -55,7 +57,7 @@ def _by_hand(text: str, api_processes: int, allowed: Sequence[int]) -> dict[str,
         role, found, numbers = part.partition("=")
         role, numbers = (role.strip(), numbers) if found else (last, part)
         if role not in ROLES:
-            raise ValueError(f'"auto", "none", or role=processors with the roles {", ".join(ROLES)}, not {part!r}')
+            raise ValueError(f'"auto", "none", "spread", or role=processors with the roles {", ".join(ROLES)}, not {part!r}')
         chosen[role] = (*chosen.get(role, ()), *_numbers(numbers, allowed))
         last = role
     if "api" in chosen and api_processes > 1:
@@ -76,9 +78,9 @@ def _numbers(text: str, allowed: Sequence[int]) -> list[int]:
 
 
 def main() -> int:
-    """``python -m zetcd.node.affinity API_PROCESSES``: what auto means here, a line ``process processors`` each."""
+    """``python -m zetcd.node.affinity API_PROCESSES``: what spread means here, a line ``process processors`` each."""
     apis = int(sys.argv[1])
-    chosen = _auto(apis, sorted(os.sched_getaffinity(0)))
+    chosen = _spread(apis, sorted(os.sched_getaffinity(0)))
     for role in ROLES:
         for number in range(apis if role == "api" else 1):
             name = f"{role}-{number}" if role == "api" else role

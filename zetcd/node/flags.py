@@ -177,7 +177,7 @@ LOGGING = (
 )  # fmt: skip
 PROCESSES = (
     Flag("api-processes", read_uint, "1", "processes that serve clients on one port"),
-    Flag("cpu-affinity", read_text, "none", "none, auto, or wal=0,apply=1,api=2-3,..."),
+    Flag("cpu-affinity", read_text, "auto", "auto, none, spread, or wal=0,apply=1,api=2-3,..."),
     Flag("trace-hops", read_bool, "false", "stamp frames at each hop"),
 )
 UNSAFE = (

@@ -10,17 +10,22 @@ def test_none_leaves_it_to_the_kernel() -> None:
     assert read_affinity("none", 3, [0, 1]) == {}
 
 
+def test_auto_spreads_over_two_processors_and_leaves_more_to_the_kernel() -> None:
+    assert read_affinity("auto", 1, [4, 5]) == read_affinity("spread", 1, [4, 5]) != {}
+    assert read_affinity("auto", 1, [4, 5, 6]) == {}
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 16])
 @pytest.mark.parametrize("apis", [1, 2, 4])
-def test_auto_places_every_process_on_a_processor_that_is_here(count: int, apis: int) -> None:
+def test_spread_places_every_process_on_a_processor_that_is_here(count: int, apis: int) -> None:
     allowed = list(range(10, 10 + count))
-    chosen = read_affinity("auto", apis, allowed)
+    chosen = read_affinity("spread", apis, allowed)
     every = [processors(chosen, role, 0) for role in ROLES] + [processors(chosen, "api", n) for n in range(apis)]
     assert all(len(own) == 1 and own[0] in allowed for own in every)
 
 
-def test_auto_gives_each_busy_process_its_own_processor_where_there_are_enough() -> None:
-    chosen = read_affinity("auto", 2, list(range(8)))
+def test_spread_gives_each_busy_process_its_own_processor_where_there_are_enough() -> None:
+    chosen = read_affinity("spread", 2, list(range(8)))
     busy = [chosen[role] for role in ("api", "raft", "wal", "apply", "api-1")]
     assert len(set(busy)) == len(busy)
 
