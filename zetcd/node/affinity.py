@@ -57,7 +57,7 @@ def _by_hand(text: str, api_processes: int, allowed: Sequence[int]) -> dict[str,
         role, found, numbers = part.partition("=")
         role, numbers = (role.strip(), numbers) if found else (last, part)
         if role not in ROLES:
-            raise ValueError(f'"auto", "none", "spread", or role=processors with the roles {", ".join(ROLES)}, not {part!r}')
+            raise ValueError(f'"auto", "none", "spread", or role=processors with {", ".join(ROLES)}, not {part!r}')
         chosen[role] = (*chosen.get(role, ()), *_numbers(numbers, allowed))
         last = role
     if "api" in chosen and api_processes > 1:

@@ -86,13 +86,20 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     from zetcd.actors.apply_actor import ApplyActor
     from zetcd.host.flusher import Flusher
     from zetcd.host.leveldb import LevelEngine
+    from zetcd.host.staging import HostStage
+    from zetcd.host.stores import Stores
     from zetcd.state.machine import Machine
 
     flusher = Flusher()
-    machine = Machine(LevelEngine(settings.db_path, sync=not settings.unsafe_no_fsync))
+    stores = Stores(settings.member_dir, sync=not settings.unsafe_no_fsync)
+    arrived = stores.tidy()
+    stage = HostStage(stores)
+    machine = Machine(LevelEngine(stores.path, sync=stores.sync))
     actor = ApplyActor(machine, flusher, settings.compaction_batch_limit, settings.compaction_sleep_ms)
+    receiver = actor.snapshots.attach(stage, stores, arrived)
     loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "apply")), context, notifier)
     loop.add_reader(flusher.done_fd, lambda: flusher.drain(actor.on_flushed))
+    loop.add_reader(stage.done_fd, lambda: stage.drain(receiver.on_staged))
     _ready_when(loop, lambda: actor.ready, notifier)
     _start(loop)
 
