@@ -18,7 +18,8 @@ from msgspec import structs
 from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.calls import Call, Calls
 from zetcd.actors.clients import Clients, Envelope, Ticket
-from zetcd.actors.operations import OPERATIONS
+from zetcd.actors.maintenance import on_standing
+from zetcd.actors.operations import LEARNER_OPERATIONS, OPERATIONS
 from zetcd.actors.tracing import Tracer
 from zetcd.actors.watching import Watching
 from zetcd.base import errors, limits
@@ -73,6 +74,8 @@ class ApiActor(Actor):
             "requests": 0, "batches": 0, "undecodable": 0, "too_many_requests": 0, "timeouts": 0, "malformed": 0,
         }  # fmt: skip
         self.standing = NO_STANDING
+        self.moving: dict[int, int] = {}  # write sequence of a move_leader -> its target
+        self._operations = OPERATIONS
         self.revision = 0
         self.compact_revision = -1
         self.db_bytes = 0
@@ -167,7 +170,7 @@ class ApiActor(Actor):
             self.clients.send(envelope, replies.encode(replies.error(errors.REQUEST_TOO_LARGE)))
             return
         if self._admit(ticket, 1):
-            OPERATIONS[type(request)](self, ticket, 0, request)
+            self._operations[type(request)](self, ticket, 0, request)
 
     def _on_batch_request(self, envelope: Envelope, request: api.BatchRequest, size: int) -> None:
         requests = request.requests
@@ -181,7 +184,7 @@ class ApiActor(Actor):
         ticket = Ticket(envelope, size, [None] * count, count)
         if not self._admit(ticket, count):
             return
-        operations = OPERATIONS
+        operations = self._operations
         for index, item in enumerate(requests):
             operations[type(item)](self, ticket, index, item)
 
@@ -341,6 +344,9 @@ class ApiActor(Actor):
         self.standing = message
         if message.term != term:
             self._set_header()
+        self._operations = LEARNER_OPERATIONS if message.is_learner else OPERATIONS
+        if self.moving:
+            on_standing(self)
 
     # -- the turn --------------------------------------------------------------------------------------------------
     def on_tick(self, now_ms: int) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from zetcd.actors.clients import Ticket
 from zetcd.base import limits
-from zetcd.wire.entry import Command, Entry, encode_entries
-from zetcd.wire.local import KeepAlive, Propose, ReadBatch, TimeToLive
+from zetcd.wire.entry import BlockKind, Command, Entry, encode_entries
+from zetcd.wire.local import KeepAlive, MoveLeader, Propose, ReadBatch, TimeToLive
 from zetcd.wire.queries import Query, Read
 from zetcd.wire.results import Failed
 
@@ -49,7 +49,7 @@ class Calls:
     _last: int = 0
     _turn_writes: list[Entry] = field(default_factory=list)
     _turn_bytes: int = 0
-    _proposals: list[Propose] = field(default_factory=list)
+    _proposals: list[Propose | MoveLeader] = field(default_factory=list)
     _turn_reads: tuple[list[Read], list[Read]] = field(default_factory=lambda: ([], []))
     _turn_leases: list[KeepAlive | TimeToLive] = field(default_factory=list)
     _marks: deque[tuple[int, int, int]] = field(default_factory=deque)
@@ -70,6 +70,22 @@ class Calls:
         self._turn_bytes += size
         return sequence
 
+    def change_members(self, call: Call, command: Command) -> int:
+        """Propose a membership change, which stands alone (rule 14)."""
+        self._cut()
+        sequence = self.write(call, command, 0)
+        self._cut(BlockKind.MEMBERSHIP)
+        return sequence
+
+    def move_leader(self, call: Call, target: int) -> int:
+        """Ask raft to hand over to target. Where raft refuses it answers as it refuses a write."""
+        self._cut()
+        sequence = self._next
+        self._next = sequence + 1
+        self.writes[sequence] = call
+        self._proposals.append(MoveLeader(sequence, target))
+        return sequence
+
     def read(self, call: Call, query: Query) -> int:
         """Ask apply."""
         self._last = sequence = self._last - 1
@@ -84,14 +100,14 @@ class Calls:
         self._turn_leases.append(KeepAlive(sequence, lease_id) if renew else TimeToLive(sequence, lease_id))
         return sequence
 
-    def _cut(self) -> None:
+    def _cut(self, kind: int = BlockKind.NORMAL) -> None:
         entries = self._turn_writes
         if entries:
-            self._proposals.append(Propose(entries[0].sequence, len(entries), encode_entries(entries)))
+            self._proposals.append(Propose(entries[0].sequence, len(entries), encode_entries(entries), kind))
             self._turn_writes, self._turn_bytes = [], 0
 
     # -- what the turn sends ---------------------------------------------------------------------------------------
-    def take_proposals(self) -> list[Propose]:
+    def take_proposals(self) -> list[Propose | MoveLeader]:
         """Never-sent writes."""
         self._cut()
         out, self._proposals = self._proposals, []

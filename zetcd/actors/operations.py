@@ -1,5 +1,7 @@
 """What api does for each op of the public API: validate, send, and build the reply from the result.
 
+The services Maintenance and Cluster are in `maintenance`.
+
 Every function here is ``op(actor, ticket, index, request)``; its ``..._done(actor, call, result)`` answers. Field names
 and rules are etcd's; `docs/protocol.md` lists them.
 """
@@ -7,31 +9,27 @@ and rules are etcd's; `docs/protocol.md` lists them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
-import zetcd
+from zetcd.actors import maintenance
 from zetcd.actors.calls import Call
 from zetcd.actors.clients import Ticket
-from zetcd.base.errors import Error
+from zetcd.base.errors import LEARNER_UNSUPPORTED, Error
 from zetcd.mvcc.txn import puts_anything
 from zetcd.service import commands, replies
 from zetcd.wire import client as api
-from zetcd.wire.entry import Alarm, Compact, LeaseRevoke, Put, Txn
+from zetcd.wire.entry import Compact, LeaseRevoke, Put, Txn
 from zetcd.wire.local import LeaseAnswer
-from zetcd.wire.queries import CompactWait, HashKv, LeaseInfo, LeaseList, StoreStatus
+from zetcd.wire.queries import CompactWait, LeaseInfo, LeaseList
 from zetcd.wire.replies import PutReply
 from zetcd.wire.results import (
-    Alarmed,
     DeleteDone,
     Done,
-    Hashed,
     LeaseGranted,
     LeaseIs,
     Leases,
     PutDone,
     RangeDone,
-    Status,
     TxnDone,
 )
 
@@ -209,95 +207,7 @@ def lease_leases_done(actor: ApiActor, call: Call, result: Leases) -> None:
     actor.answer(call.ticket, call.index, {"header": actor.header(result.revision), "leases": leases})
 
 
-# -- Maintenance and Cluster ---------------------------------------------------------------------------------------
-def status(actor: ApiActor, ticket: Ticket, index: int, _request: api.StatusRequest) -> None:
-    """Maintenance.Status: local, works without a leader."""
-    query = StoreStatus()
-    actor.read(Call(ticket, index, status_done, query), query)
-
-
-def status_done(actor: ApiActor, call: Call, result: Status) -> None:
-    """StatusResponse."""
-    standing = actor.standing
-    complaints = [] if standing.leader else ["etcdserver: no leader"]
-    complaints += [f"memberID:{member} alarm:{ALARMS.get(kind, kind)} " for member, kind in result.alarms]
-    reply = {
-        "header": actor.header(result.revision),
-        "version": zetcd.__version__,
-        "dbSize": result.db_bytes,
-        "leader": standing.leader,
-        "raftIndex": max(standing.last_index, result.applied),
-        "raftTerm": standing.term,
-        "raftAppliedIndex": result.applied,
-        "dbSizeInUse": result.db_bytes_in_use,
-        "isLearner": standing.is_learner,
-        "dbSizeQuota": max(0, actor.settings.quota_backend_bytes),
-        "errors": complaints,
-    }
-    actor.answer(call.ticket, call.index, reply)
-
-
-ALARMS = {1: "NOSPACE", 2: "CORRUPT"}
-
-
-def hash_kv(actor: ApiActor, ticket: Ticket, index: int, request: api.HashKvRequest) -> None:
-    """Maintenance.HashKV."""
-    query = HashKv(request.revision)
-    actor.read(Call(ticket, index, hash_kv_done, query), query)
-
-
-def hash_kv_done(actor: ApiActor, call: Call, result: Hashed) -> None:
-    """HashKVResponse."""
-    reply = {
-        "header": actor.header(result.revision),
-        "hash": result.hash,
-        "compact_revision": result.compact_revision,
-        "hash_revision": result.hash_revision,
-    }
-    actor.answer(call.ticket, call.index, reply)
-
-
-def alarm(actor: ApiActor, ticket: Ticket, index: int, request: api.AlarmRequest) -> None:
-    """Maintenance.Alarm: GET reads, the others go through the log."""
-    command = commands.alarm(request)
-    if isinstance(command, Error):
-        actor.refuse(ticket, index, command)
-    elif request.action == 0:
-        query = StoreStatus()
-        actor.read(Call(ticket, index, partial(alarm_get_done, command), query, linearizable=True), query)
-    else:
-        actor.write(Call(ticket, index, alarm_done, command), command, 32)
-
-
-def alarm_get_done(command: Alarm, actor: ApiActor, call: Call, result: Status) -> None:
-    """AlarmResponse of GET; NONE asks for all."""
-    alarms = [{"memberID": member, "alarm": kind} for member, kind in result.alarms if command.alarm in (0, kind)]
-    actor.answer(call.ticket, call.index, {"header": actor.header(result.revision), "alarms": alarms})
-
-
-def alarm_done(actor: ApiActor, call: Call, result: Alarmed) -> None:
-    """AlarmResponse: the alarms that were raised or taken back."""
-    alarms = [{"memberID": member, "alarm": kind} for member, kind in result.alarms]
-    actor.answer(call.ticket, call.index, {"header": actor.header(result.revision), "alarms": alarms})
-
-
-def member_list(actor: ApiActor, ticket: Ticket, index: int, request: api.MemberListRequest) -> None:
-    """Cluster.MemberList, linearizable unless asked otherwise."""
-    query = StoreStatus()
-    actor.read(Call(ticket, index, member_list_done, query, request.linearizable), query)
-
-
-def member_list_done(actor: ApiActor, call: Call, result: Status) -> None:
-    """MemberListResponse, by id; its header carries no revision (etcd's way)."""
-    members = []
-    for member, name, peer_urls, client_urls, is_learner in sorted(result.members):
-        entry: dict[str, object] = {"ID": member, "name": name, "peerURLs": peer_urls, "clientURLs": client_urls}
-        if is_learner:
-            entry["isLearner"] = True
-        members.append(entry)
-    actor.answer(call.ticket, call.index, {"header": actor.header(0), "members": members})
-
-
+# -- this process -----------------------------------------------------------------------------------------------------
 def metrics(actor: ApiActor, ticket: Ticket, index: int, _request: api.MetricsRequest) -> None:
     """Counters of this api process."""
     clients = actor.clients
@@ -334,10 +244,7 @@ OPERATIONS: dict[type, Callable[..., None]] = {
     api.LeaseKeepAliveRequest: lease_keep_alive,
     api.LeaseTimeToLiveRequest: lease_time_to_live,
     api.LeaseLeasesRequest: lease_leases,
-    api.StatusRequest: status,
-    api.HashKvRequest: hash_kv,
-    api.AlarmRequest: alarm,
-    api.MemberListRequest: member_list,
+    **maintenance.OPERATIONS,
     api.MetricsRequest: metrics,
     api.WatchCreateRequest: watching,
     api.WatchCancelRequest: watching,
@@ -351,3 +258,25 @@ OPERATIONS: dict[type, Callable[..., None]] = {
     api.ObserveRequest: watching,
     api.ResignRequest: watching,
 }
+
+
+# -- on a learner --------------------------------------------------------------------------------------------------
+def range_on_learner(actor: ApiActor, ticket: Ticket, index: int, request: api.RangeRequest) -> None:
+    """A learner answers what it has, and only that."""
+    if request.serializable:
+        range_(actor, ticket, index, request)
+    else:
+        refuse_on_learner(actor, ticket, index, request)
+
+
+def refuse_on_learner(actor: ApiActor, ticket: Ticket, index: int, _request: api.Request) -> None:
+    """Everything that a voter has to answer for."""
+    actor.refuse(ticket, index, LEARNER_UNSUPPORTED)
+
+
+LEARNER_OPERATIONS: dict[type, Callable[..., None]] = dict.fromkeys(OPERATIONS, refuse_on_learner) | {
+    api.RangeRequest: range_on_learner,
+    api.StatusRequest: maintenance.status,
+    api.MetricsRequest: metrics,
+}
+"""What etcd lets a learner answer (`server/etcdserver/api/v3rpc/interceptor.go`), and this process's own counters."""

@@ -40,6 +40,7 @@ from zetcd.wire.local import (
     ConfState,
     Grant,
     Message,
+    MoveLeader,
     Opened,
     Persist,
     Persisted,
@@ -98,6 +99,7 @@ class RaftActor(Actor):
         self._standing_due = False
         self._handlers: dict[type, Callable[[Peer, Any], None]] = {
             Propose: self._on_propose,
+            MoveLeader: self._on_move_leader,
             Persisted: self._on_persisted,
             Applied: self._on_applied,
             ReadIndex: self._on_read_index,
@@ -209,6 +211,12 @@ class RaftActor(Actor):
             return ONE_MEMBER_ONLY
         self._revoke()
         return None
+
+    def _on_move_leader(self, peer: Peer, message: MoveLeader) -> None:
+        """Hand over; api sees in Standing that it has come about."""
+        error = NO_LEADER if self.core is None else self.core.transfer(message.target)
+        if error is not None:
+            self.send(peer, Refused(message.first_sequence, 1, error.code, error.message))
 
     def _on_read_index(self, peer: Peer, message: ReadIndex) -> None:
         context = (peer.incarnation, message.context)

@@ -29,6 +29,9 @@ class Settings:
     election_timeout_ms: int = limits.ELECTION_TIMEOUT_DEFAULT_MS
     snapshot_count: int = limits.SNAPSHOT_COUNT_DEFAULT
     snapshot_catchup_entries: int = limits.SNAPSHOT_CATCHUP_ENTRIES_DEFAULT
+    max_learners: int = limits.LEARNERS_DEFAULT
+    strict_reconfig_check: bool = True
+    auto_promote: bool = False
     quota_backend_bytes: int = limits.QUOTA_BYTES_DEFAULT
     max_request_bytes: int = limits.REQUEST_BYTES_DEFAULT
     max_txn_ops: int = limits.TXN_OPS_DEFAULT

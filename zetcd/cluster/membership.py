@@ -32,6 +32,35 @@ def member_id(urls: Iterable[str], token: str) -> MemberId:
     return MemberId(_first_bytes("".join(sorted(urls)).encode() + token.encode()))
 
 
+def added_member_id(urls: Iterable[str], salt: int) -> MemberId:
+    """Id of a member that joins later. etcd hashes the time along, so that a member may come back at the same URLs
+    under another id; salt, drawn by the proposer, does the same without a clock. The entry carries the id."""
+    return MemberId(_first_bytes("".join(sorted(urls)).encode() + str(salt).encode()))
+
+
+def complaint_of(urls: Sequence[str]) -> str:
+    """What is wrong with a member's peer URLs, in etcd's words (`client/pkg/types/urls.go`) for our schemes; empty
+    where nothing is."""
+    if not urls:
+        return "no valid URLs given"
+    for url in urls:
+        scheme, found, rest = url.strip().partition("://")
+        if not found or scheme not in PEER_SCHEMES:
+            return f"URL scheme must be {' or '.join(PEER_SCHEMES)}: {url}"
+        address, slash, path = rest.partition("/")
+        host, _, port = address.rpartition(":")
+        if not host or host == "[]" or not port.isascii() or not port.isdigit() or int(port) > PORT_MAX:
+            return f'URL address does not have the form "host:port": {url}'
+        if slash or path:
+            return f"URL must not contain a path: {url}"
+    return ""
+
+
+PEER_SCHEMES = ("tcp", "http")
+"""``http://`` is read as ``tcp://``, so that an etcd command line works."""
+PORT_MAX = 65_535
+
+
 def cluster_id(member_ids: Iterable[int]) -> ClusterId:
     """Id of the cluster that these members bootstrap."""
     return ClusterId(_first_bytes(b"".join(member.to_bytes(8, "big") for member in sorted(member_ids))))

@@ -8,6 +8,7 @@ from typing import Any
 
 from zetcd.base import errors, limits
 from zetcd.base.errors import Error
+from zetcd.cluster.membership import ChangeKind, added_member_id, complaint_of
 from zetcd.mvcc.txn import check_put, check_txn
 from zetcd.wire import client as api
 from zetcd.wire.entry import (
@@ -19,6 +20,7 @@ from zetcd.wire.entry import (
     CompareTarget,
     DeleteRange,
     LeaseGrant,
+    MemberChange,
     NoOp,
     Op,
     Put,
@@ -135,3 +137,34 @@ def alarm(request: api.AlarmRequest) -> Alarm | Error:
     if request.alarm not in (0, 1, 2) or request.action not in (0, 1, 2):
         return errors.invalid("alarm is NONE, NOSPACE or CORRUPT; action is GET, ACTIVATE or DEACTIVATE")
     return Alarm(request.action, request.memberID, request.alarm)
+
+
+def member_add(request: api.MemberAddRequest, salt: int, learners_max: int) -> MemberChange | Error:
+    """Cluster.MemberAdd; salt makes the id one that has never been."""
+    urls = [url.strip() for url in request.peerURLs]
+    if complaint_of(urls):
+        return errors.BAD_MEMBER_URLS
+    kind = ChangeKind.ADD_LEARNER if request.isLearner else ChangeKind.ADD
+    return MemberChange(kind, added_member_id(urls, salt), "", sorted(urls), learners_max=learners_max)
+
+
+def member_update(request: api.MemberUpdateRequest) -> MemberChange | Error:
+    """Cluster.MemberUpdate."""
+    urls = [url.strip() for url in request.peerURLs]
+    return errors.BAD_MEMBER_URLS if complaint_of(urls) else MemberChange(ChangeKind.UPDATE, request.ID, "", urls)
+
+
+DOWNGRADE_ACTIONS = frozenset({0, 1, 2})
+CANCEL_DOWNGRADE = 2
+
+
+def downgrade(request: api.DowngradeRequest) -> Error:
+    """Maintenance.Downgrade: zetcd has one storage version, so no target is right and none is ever under way."""
+    if request.action not in DOWNGRADE_ACTIONS:
+        return errors.invalid("action is VALIDATE, ENABLE or CANCEL")
+    if request.action == CANCEL_DOWNGRADE:
+        return errors.NO_DOWNGRADE
+    parts = request.version.removeprefix("v").split(".")
+    if len(parts) not in (2, 3) or not all(part.isascii() and part.isdigit() for part in parts):
+        return errors.BAD_DOWNGRADE_VERSION
+    return errors.BAD_DOWNGRADE_TARGET

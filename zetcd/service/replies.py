@@ -1,6 +1,8 @@
 """From results to reply maps. Rows come raw from apply, so that the api processes, of which there may be many, do
 this part of a read's work."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from zetcd.base.errors import Error
@@ -17,7 +19,7 @@ from zetcd.wire.replies import (
     ResponseOp,
     TxnReply,
 )
-from zetcd.wire.results import DeleteDone, PutDone, RangeDone, Row, TxnDone
+from zetcd.wire.results import DeleteDone, MemberRow, PutDone, RangeDone, Row, TxnDone
 
 NO_HEADER = Header()
 
@@ -71,3 +73,9 @@ def txn(header: Header, result: TxnDone, command: Txn) -> TxnReply:
             assert isinstance(op, Txn)
             responses.append(ResponseOp(response_txn=txn(NO_HEADER, each, op)))
     return TxnReply(header, result.succeeded, responses)
+
+
+def members(rows: Sequence[MemberRow]) -> list[dict[str, object]]:
+    """etcd's Members, by id; fields at their default left out."""
+    names = ("ID", "name", "peerURLs", "clientURLs", "isLearner")
+    return [{name: value for name, value in zip(names, row, strict=True) if value} for row in sorted(rows)]

@@ -182,6 +182,12 @@ POLICIES: Final[dict[type, Policy]] = {
     wire.HashKvRequest: _LONG,
     wire.AlarmRequest: Policy(WRITE, repeatable=True),  # etcd: activating twice is activating once
     wire.MemberListRequest: _READ,
+    wire.MemberAddRequest: Policy(ALONE, repeatable=False),
+    wire.MemberRemoveRequest: Policy(ALONE, repeatable=False),
+    wire.MemberUpdateRequest: Policy(ALONE, repeatable=False),
+    wire.MemberPromoteRequest: Policy(ALONE, repeatable=False),
+    wire.MoveLeaderRequest: Policy(ALONE, repeatable=False),
+    wire.DowngradeRequest: _READ,
     wire.LockRequest: _LONG,  # same lease: same lock
     wire.UnlockRequest: Policy(WRITE, repeatable=True),  # the key names its lease and is never made again
     wire.CampaignRequest: _LONG,  # same lease: same candidacy

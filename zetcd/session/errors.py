@@ -47,7 +47,8 @@ DEADLINE = "context deadline exceeded"  # etcd's client says it so
 
 _UNDECIDED = frozenset({etcd.UNAVAILABLE, etcd.DEADLINE_EXCEEDED, etcd.UNKNOWN, etcd.INTERNAL, etcd.CANCELED})
 _NEVER_APPENDED = frozenset(
-    error.message for error in (etcd.NO_LEADER, etcd.NOT_LEADER, etcd.TOO_MANY_REQUESTS, etcd.STOPPED)
+    error.message
+    for error in (etcd.NO_LEADER, etcd.NOT_LEADER, etcd.TOO_MANY_REQUESTS, etcd.STOPPED, etcd.LEARNER_UNSUPPORTED)
 )
 
 

@@ -33,7 +33,18 @@ from zetcd.wire.entry import (
     Range,
     Txn,
 )
-from zetcd.wire.results import Alarmed, DeleteDone, Done, Failed, LeaseGranted, PutDone, RangeDone, Result, TxnDone
+from zetcd.wire.results import (
+    Alarmed,
+    DeleteDone,
+    Done,
+    Failed,
+    LeaseGranted,
+    MembersAre,
+    PutDone,
+    RangeDone,
+    Result,
+    TxnDone,
+)
 
 Handler = Callable[[Any], Result]
 SubResult = PutDone | RangeDone | DeleteDone | TxnDone
@@ -230,7 +241,7 @@ class Execution:
             return self.fail(error)
         self.outcome.members_changed = True
         self.outcome.conf = self.members.configuration()
-        return Done(self.store.revision)
+        return MembersAre(self.store.revision, self.members.rows())
 
     def noop(self, _noop: NoOp) -> Result:
         """The first entry of a term changes nothing."""

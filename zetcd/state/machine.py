@@ -200,6 +200,7 @@ class Machine:
             leases=self._leases.count,
             alarms=self._alarms.rows(),
             members=self._members.rows(),
+            removed=self._members.removed(),
         )
 
     def _compact_wait(self, query: CompactWait) -> Result:

@@ -12,13 +12,16 @@ from zetcd.base.errors import (
     MEMBER_EXISTS,
     MEMBER_NOT_FOUND,
     MEMBER_NOT_LEARNER,
+    NOT_ENOUGH_STARTED,
     PEER_URL_EXISTS,
+    TOO_MANY_LEARNERS,
     Error,
 )
 from zetcd.mvcc.keys import successor
 from zetcd.mvcc.overlay import Overlay
 from zetcd.wire.entry import MemberChange
 from zetcd.wire.local import ConfState
+from zetcd.wire.results import MemberRow
 
 MEMBER, REMOVED, ALARM = b"member/", b"removed/", b"alarm/"
 BOOTSTRAP, ADD, ADD_LEARNER, PROMOTE, REMOVE, UPDATE, PUBLISH = range(1, 8)
@@ -39,9 +42,6 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Record).decode
-
-MemberRow = tuple[int, str, list[str], list[str], bool]
-"""(id, name, peer URLs, client URLs, is learner), as in `zetcd.wire.results.Status`."""
 
 
 class Members:
@@ -65,6 +65,10 @@ class Members:
             for member, record in sorted(self._members.items())
         ]
 
+    def removed(self) -> list[int]:
+        """Ids that are never used again, ascending."""
+        return sorted(self._removed)
+
     def configuration(self) -> ConfState | None:
         """Who votes; None while nobody is known."""
         if not self._members:
@@ -83,6 +87,8 @@ class Members:
         if found is None:
             return MEMBER_NOT_FOUND
         if change.kind == REMOVE:
+            if not found.is_learner and sum(not record.is_learner for record in self._members.values()) == 1:
+                return NOT_ENOUGH_STARTED  # nobody could ever decide anything again
             del self._members[member]
             self._removed[member] = None
             self._meta.delete(MEMBER + _id.pack(member))
@@ -108,21 +114,30 @@ class Members:
             return None if change.kind == BOOTSTRAP else MEMBER_EXISTS
         if change.kind != BOOTSTRAP and self._clashes(change):
             return PEER_URL_EXISTS
+        learners = sum(record.is_learner for record in self._members.values())
+        if change.kind == ADD_LEARNER and 0 < change.learners_max <= learners:
+            return TOO_MANY_LEARNERS
         record = _Record(change.name, change.peer_urls, change.client_urls, is_learner=change.kind == ADD_LEARNER)
         self._write(change.member, record)
         return None
 
     def _clashes(self, change: MemberChange) -> bool:
-        return any(
-            url in record.peer_urls
+        """Whether a URL is another member's: ``http://`` and ``tcp://`` name the same address."""
+        taken = {
+            _address(url)
             for member, record in self._members.items()
             if member != change.member
-            for url in change.peer_urls
-        )
+            for url in record.peer_urls
+        }
+        return any(_address(url) in taken for url in change.peer_urls)
 
     def _write(self, member: int, record: _Record) -> None:
         self._members[member] = record
         self._meta.put(MEMBER + _id.pack(member), _encode(record))
+
+
+def _address(url: str) -> str:
+    return url.rpartition("://")[2]
 
 
 class Alarms:

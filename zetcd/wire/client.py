@@ -313,6 +313,51 @@ class MemberListRequest(_Request, frozen=True, tag="member_list", gc=False):
     token: str = ""
 
 
+class MemberAddRequest(_Request, frozen=True, tag="member_add"):
+    """etcd Cluster.MemberAdd."""
+
+    peerURLs: list[str] = []
+    isLearner: bool = False
+    token: str = ""
+
+
+class MemberRemoveRequest(_Request, frozen=True, tag="member_remove", gc=False):
+    """etcd Cluster.MemberRemove."""
+
+    ID: UInt64 = 0
+    token: str = ""
+
+
+class MemberUpdateRequest(_Request, frozen=True, tag="member_update"):
+    """etcd Cluster.MemberUpdate."""
+
+    ID: UInt64 = 0
+    peerURLs: list[str] = []
+    token: str = ""
+
+
+class MemberPromoteRequest(_Request, frozen=True, tag="member_promote", gc=False):
+    """etcd Cluster.MemberPromote."""
+
+    ID: UInt64 = 0
+    token: str = ""
+
+
+class MoveLeaderRequest(_Request, frozen=True, tag="move_leader", gc=False):
+    """etcd Maintenance.MoveLeader; only the leader takes it."""
+
+    targetID: UInt64 = 0
+    token: str = ""
+
+
+class DowngradeRequest(_Request, frozen=True, tag="downgrade", gc=False):
+    """etcd Maintenance.Downgrade. action VALIDATE 0, ENABLE 1, CANCEL 2."""
+
+    action: int = 0
+    version: str = ""
+    token: str = ""
+
+
 class MetricsRequest(_Request, frozen=True, tag="metrics", gc=False):
     """Counters of the api process that answers, as a map of names to numbers."""
 
@@ -334,6 +379,12 @@ Single = (
     | HashKvRequest
     | AlarmRequest
     | MemberListRequest
+    | MemberAddRequest
+    | MemberRemoveRequest
+    | MemberUpdateRequest
+    | MemberPromoteRequest
+    | MoveLeaderRequest
+    | DowngradeRequest
     | LockRequest
     | UnlockRequest
     | CampaignRequest

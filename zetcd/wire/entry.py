@@ -141,13 +141,15 @@ class NoOp(Struct, frozen=True, array_like=True, tag=10, gc=False):
 
 class MemberChange(Struct, frozen=True, array_like=True, tag=11, gc=False):
     """A membership change; alone in its block (rule 14). kind: 1 bootstrap, 2 add, 3 add learner, 4 promote,
-    5 remove, 6 update, 7 publish (name and client URLs of a started member)."""
+    5 remove, 6 update, 7 publish (name and client URLs of a started member). learners_max: with kind 3, refused where
+    there are so many learners already; 0: no bound. It travels along because every member must decide alike."""
 
     kind: int
     member: int
     name: str = ""
     peer_urls: list[str] = []
     client_urls: list[str] = []
+    learners_max: int = 0
 
 
 Command = Put | DeleteRange | Txn | Compact | LeaseGrant | LeaseRevoke | LeaseCheckpoint | Alarm | NoOp | MemberChange

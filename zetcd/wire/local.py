@@ -194,6 +194,14 @@ class Refused(Struct, frozen=True, array_like=True, tag=31, gc=False):
     message: str
 
 
+class MoveLeader(Struct, frozen=True, array_like=True, tag=42, gc=False):
+    """api -> raft: hand over to target; what comes of it shows in `Standing`, or it is Refused. count as of Propose."""
+
+    first_sequence: int
+    target: int
+    count: int = 1
+
+
 class ReadIndex(Struct, frozen=True, array_like=True, tag=32, gc=False):
     """Ask for a read index for context (never reused, rule 10). reply: answer here (`ReadConfirmed`), as lease wants,
     instead of telling apply."""
@@ -383,6 +391,7 @@ Message = (
     | ReadState
     | Applied
     | Propose
+    | MoveLeader
     | Refused
     | ReadIndex
     | ReadConfirmed

@@ -5,6 +5,8 @@ from msgspec import Struct
 
 Row = tuple[bytes, bytes]
 """(user key, stored row): the row is the metadata header and the value, see `zetcd.mvcc.keys`."""
+MemberRow = tuple[int, str, list[str], list[str], bool]
+"""(id, name, peer URLs, client URLs, is learner); a member that has never started has neither name nor client URLs."""
 
 
 class Failed(Struct, frozen=True, array_like=True, tag=0, gc=False):
@@ -87,7 +89,7 @@ class Hashed(Struct, frozen=True, array_like=True, tag=9, gc=False):
 
 
 class Status(Struct, frozen=True, array_like=True, tag=10, gc=False):
-    """Answer to StoreStatus. alarms as (member, alarm); members as (id, name, peer urls, client urls, is_learner)."""
+    """Answer to StoreStatus. alarms as (member, alarm); removed: ids of members that are never used again."""
 
     revision: int
     compact_revision: int
@@ -97,7 +99,8 @@ class Status(Struct, frozen=True, array_like=True, tag=10, gc=False):
     keys: int
     leases: int
     alarms: list[tuple[int, int]]
-    members: list[tuple[int, str, list[str], list[str], bool]]
+    members: list[MemberRow]
+    removed: list[int] = []
 
 
 class Histories(Struct, frozen=True, array_like=True, tag=11, gc=False):
@@ -122,6 +125,13 @@ class Alarmed(Struct, frozen=True, array_like=True, tag=13, gc=False):
     alarms: list[tuple[int, int]]
 
 
+class MembersAre(Struct, frozen=True, array_like=True, tag=14, gc=False):
+    """Outcome of an accepted MemberChange: all members after it, ids ascending."""
+
+    revision: int
+    members: list[MemberRow]
+
+
 Result = (
     Failed
     | Done
@@ -137,6 +147,7 @@ Result = (
     | Histories
     | HistoryCompacted
     | Alarmed
+    | MembersAre
 )
 
 

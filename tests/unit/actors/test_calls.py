@@ -4,6 +4,7 @@ from zetcd.actors.calls import Call, Calls
 from zetcd.actors.clients import Ticket
 from zetcd.base import limits
 from zetcd.wire.entry import Put, Range, decode_entries
+from zetcd.wire.local import Propose
 
 
 def call(subject: object = None, *, linearizable: bool = False) -> Call:
@@ -16,6 +17,7 @@ def test_writes_of_a_turn_are_one_propose_with_consecutive_sequences_even_among_
         calls.write(call(), Put(b"k%d" % number, b"v"), 10)
         calls.read(call(Range(b"k")), Range(b"k"))
     (propose,) = calls.take_proposals()
+    assert isinstance(propose, Propose)
     entries = decode_entries(propose.count, propose.data)
     assert [entry.sequence for entry in entries] == [1, 2, 3, 4]
     assert {entry.origin for entry in entries} == {5}

@@ -9,7 +9,9 @@ from zetcd.base.errors import (
     MEMBER_NOT_FOUND,
     MEMBER_NOT_LEARNER,
     NO_SPACE,
+    NOT_ENOUGH_STARTED,
     PEER_URL_EXISTS,
+    TOO_MANY_LEARNERS,
     Error,
 )
 from zetcd.mvcc.engine import MemoryEngine
@@ -29,7 +31,7 @@ from zetcd.wire.entry import (
 )
 from zetcd.wire.local import ConfState
 from zetcd.wire.queries import StoreStatus
-from zetcd.wire.results import Alarmed, Failed, Result, Status
+from zetcd.wire.results import Alarmed, Failed, MembersAre, Result, Status
 
 NOSPACE, CORRUPTED = 1, 2
 
@@ -119,12 +121,15 @@ def test_members(replica: Replica) -> None:
 
 def test_rule_14_apply_rejects_changes_that_do_not_hold(replica: Replica) -> None:
     """The decision is a function of the log: every member takes the same one, also after a restart."""
-    replica.run(MemberChange(BOOTSTRAP, 5, "m5", ["p5"]), MemberChange(ADD, 6, "m6", ["p6"]), MemberChange(REMOVE, 6))
+    peers = ["p5", "tcp://p5:1"]
+    replica.run(MemberChange(BOOTSTRAP, 5, "m5", peers), MemberChange(ADD, 6, "m6", ["p6"]), MemberChange(REMOVE, 6))
     for _ in range(2):
         for change, error in (
             (MemberChange(ADD, 5, "", ["p9"]), MEMBER_EXISTS),
             (MemberChange(ADD, 6, "", ["p9"]), MEMBER_EXISTS),  # ids are never used twice
             (MemberChange(ADD, 7, "", ["p9", "p5"]), PEER_URL_EXISTS),
+            (MemberChange(ADD, 7, "", ["http://p5:1"]), PEER_URL_EXISTS),  # the same address
+            (MemberChange(REMOVE, 5), NOT_ENOUGH_STARTED),  # nobody would be left to decide
             (MemberChange(PROMOTE, 5), MEMBER_NOT_LEARNER),
             (MemberChange(PROMOTE, 7), MEMBER_NOT_FOUND),
             (MemberChange(REMOVE, 7), MEMBER_NOT_FOUND),
@@ -135,4 +140,19 @@ def test_rule_14_apply_rejects_changes_that_do_not_hold(replica: Replica) -> Non
             assert errors_of([outcome.replies[0][2]], error) == [True]
             assert (outcome.members_changed, outcome.conf) == (False, None)
         reopened(replica)
-    assert status(replica).members == [(5, "m5", ["p5"], [], False)]
+    assert status(replica).members == [(5, "m5", peers, [], False)]
+    assert status(replica).removed == [6]
+
+
+def test_rule_14_the_bound_on_learners_travels_with_the_change(replica: Replica) -> None:
+    """Members may be configured differently, and must decide alike."""
+    replica.run(MemberChange(BOOTSTRAP, 5, "m5", ["p5"]), MemberChange(ADD_LEARNER, 6, "", ["p6"], learners_max=1))
+    assert status(replica).members[1] == (6, "", ["p6"], [], True)
+    refused = replica.execute(MemberChange(ADD_LEARNER, 7, "", ["p7"], learners_max=1)).replies[0][2]
+    assert errors_of([refused], TOO_MANY_LEARNERS) == [True]
+    accepted = replica.run(
+        MemberChange(ADD, 8, "", ["p8"], learners_max=1),
+        MemberChange(ADD_LEARNER, 7, "", ["p7"], learners_max=2),
+        MemberChange(ADD_LEARNER, 9, "", ["p9"]),
+    )
+    assert [len(result.members) for result in accepted if isinstance(result, MembersAre)] == [3, 4, 5]
