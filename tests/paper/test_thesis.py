@@ -37,9 +37,15 @@ def test_thesis_4_2_2_a_removed_leader_hands_over_to_a_voter_with_its_whole_log(
     acknowledge(core, 2, 3)
     core.applied(1, 0)
     core.conf_applied(ConfState([2, 3]))
+    assert [append.commit for append in only(drain(core), Append)] == [1, 1]
+    assert not core.let_go
+    core.step(AppendReply(1, 3, 1, 2))
+    assert not only(drain(core), TimeoutNow)  # of two voters both have to know, durably, that it has left
+    core.step(AppendReply(1, 2, 1, 2))
     assert only(drain(core), TimeoutNow)
     core.step(VoteReply(1, 2, 1, granted=True))
-    core.step(Append(2, 2, 1, 1, 1, 1, []))
+    core.step(Append(2, 2, 1, 2, 1, 2, []))
+    assert core.let_go
     assert not core.is_leader
     for _ in range(5 * TICKS):
         core.tick()

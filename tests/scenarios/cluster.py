@@ -2,13 +2,16 @@
 
 Checked all the time: one leader a term (election safety), no entry executed at an index where another one was executed
 anywhere (state machine safety, which the loss of a committed entry would break), and no read confirmed below what was
-known as committed anywhere when it was asked (linearizability of ReadIndex).
+known as committed anywhere when it was asked (linearizability of ReadIndex), and what was executed anywhere is in the
+log of every later leader (leader completeness), and logs that agree in one entry agree in all before it (log matching).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from zetcd.base.errors import Error
+from zetcd.raft.confchange import Change, ChangeType, enter_joint, leave_joint
 from zetcd.raft.config import Config
 from zetcd.raft.core import Core
 from zetcd.raft.ready import Context, Ready, SnapshotMark
@@ -53,6 +56,7 @@ class Node:
         self.disk = Disk(store=(0, 0, conf))
         self.lives = 0
         self.up = True
+        self.retired = False
         self.unwritten: list[Ready] = []
         self.reads: dict[Context, int] = {}  # what was committed anywhere when it was asked
         self.confirmed: list[Context] = []
@@ -100,10 +104,18 @@ class Node:
         self.failed += ready.reads_failed
         for target in ready.snapshots_wanted:
             self.cluster.mail.append(self.snapshot_for(target))
+        if ready.soft_state is not None and ready.soft_state.is_leader:
+            self.cluster.complete(self)
         if ready.commit is not None:
             self.execute(ready.commit.index, ready.commit.term)
         self.cluster.check(self)
         return True
+
+    def retire(self) -> None:
+        """Stop for good, as a member does that was removed and is needed no more."""
+        if self.core.let_go:
+            self.crash(len(self.unwritten))
+            self.retired = True
 
     def snapshot_for(self, target: int) -> Snapshot:
         index, term, conf = self.disk.store
@@ -130,10 +142,12 @@ class Node:
             if block.first > upto:
                 break
             part = cut_block(block, upto)
+            before = self.conf
             for index, entry in enumerate(decode_entries(part.count, part.data), part.first):
                 self.cluster.executed(index, (part.term, entry))
-                if isinstance(entry.command, MemberChange):
+                if part.kind:
                     conf = self.conf = changed(self.conf, entry.command)
+                    self.cluster.left |= named(before) - named(conf)
         flushed = upto if self.cluster.flush_always else self.disk.store[0]
         if self.cluster.flush_always:
             self.disk.store = (upto, term, self.conf)
@@ -152,15 +166,13 @@ class Node:
         return type(self.core.propose(BlockKind.NORMAL, 1, data)) is tuple
 
     def change(self, kind: int, member: int) -> bool:
-        """A membership change; whether it was appended.
-
-        Removing one of two voters is left out: configurations take effect when applied, so the one that stays may need
-        the vote of the one that has left and has a longer log. (etcd has the same gap; it takes an operator's restart.)
-        """
-        if kind == 5 and len(self.conf.voters) == 2:
-            return False
+        """A membership change (`changed`); whether it was appended."""
         data = encode_entries([Entry(1, self.cluster.next_serial(), MemberChange(kind, member))])
         return type(self.core.propose(BlockKind.MEMBERSHIP, 1, data)) is tuple
+
+    def leave_transition(self) -> bool:
+        """End a transition that does not end by itself; whether that was appended."""
+        return type(self.core.propose(BlockKind.MEMBERSHIP, 1, noops(1))) is tuple
 
     def read(self, number: int) -> bool:
         """Ask for a read index; whether it was taken."""
@@ -169,8 +181,26 @@ class Node:
         return self.core.read_index(context) is None
 
 
-def changed(conf: ConfState, change: MemberChange) -> ConfState:
-    """Single-step changes, as the state machine decides them: 2 add a voter, 3 a learner, 4 promote, 5 remove."""
+def named(conf: ConfState) -> set[int]:
+    """Everybody in it."""
+    return {*conf.voters, *conf.learners, *conf.outgoing}
+
+
+def changed(conf: ConfState, change: object) -> ConfState:
+    """Changes as a state machine decides them: 2 add a voter, 3 a learner, 4 promote, 5 remove; of several voters at
+    once, where member is a bit for each voter to be: 20 through a transition that ends by itself, 21 through one that
+    waits to be ended, by an empty entry."""
+    if not isinstance(change, MemberChange):
+        left = leave_joint(conf)
+        return conf if isinstance(left, Error) else left
+    if change.kind >= 20:
+        wanted = {member for member in range(1, 32) if change.member >> member & 1}
+        steps = [Change(ChangeType.ADD_VOTER, member) for member in sorted(wanted - set(conf.voters))]
+        steps += [Change(ChangeType.REMOVE, member) for member in sorted(set(conf.voters) - wanted)]
+        joint = enter_joint(conf, steps, auto_leave=change.kind == 20)
+        return conf if isinstance(joint, Error) else joint
+    if conf.outgoing:
+        return conf
     voters, learners = set(conf.voters), set(conf.learners)
     if change.kind == 5:
         voters.discard(change.member)
@@ -192,21 +222,45 @@ class Cluster:
         config: Callable[[int], Config] | None = None,
         flush_always: bool = False,
         conf: ConfState | None = None,
+        joiners: int = 0,
     ) -> None:
         self.config = config or Config
         self.flush_always = flush_always
         self.mail: list[PeerMessage] = []
         self.log: dict[int, Executed] = {}
         self.leaders: dict[int, int] = {}
+        self.left: set[int] = set()  # members that some change has removed; their ids are never used again
         self.committed = 0
+        self.executed_last = 0
         self.serial = 0
         self.cut: set[tuple[int, int]] = set()  # (source, target) that do not reach each other
         conf = conf or ConfState(list(range(1, size + 1)))
         self.nodes = {member: Node(self, member, conf) for member in range(1, size + 1)}
+        for member in range(size + 1, size + joiners + 1):
+            self.nodes[member] = Node(self, member, conf)
 
     # -- what must never be --------------------------------------------------------------------------------------------
     def executed(self, index: int, what: Executed) -> None:
         assert self.log.setdefault(index, what) == what, f"two entries were executed at {index}"
+        self.executed_last = max(self.executed_last, index)
+
+    def complete(self, node: Node) -> None:
+        """Leader completeness (Raft section 5.4)."""
+        log = node.core.log
+        for index in range(log.first_index, self.executed_last + 1):
+            assert log.term_at(index) == self.log[index][0], f"leader {node.member} lacks executed entry {index}"
+
+    def matching(self) -> None:
+        """Log matching (Raft section 5.3), of every pair."""
+        nodes = self.up()
+        for one in nodes:
+            for other in nodes:
+                a, b = one.core.log, other.core.log
+                agree = False
+                for index in range(min(a.last_index, b.last_index), max(a.base_index, b.base_index), -1):
+                    same = a.term_at(index) == b.term_at(index)
+                    assert same or not agree, f"the logs of {one.member} and {other.member} part again at {index}"
+                    agree = agree or same
 
     def check(self, node: Node) -> None:
         core = node.core

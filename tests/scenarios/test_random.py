@@ -10,7 +10,6 @@ import pytest
 
 from tests.scenarios.cluster import Cluster, Node
 from zetcd.raft.config import Config
-from zetcd.wire.local import ConfState
 
 
 class Chaos:
@@ -21,11 +20,12 @@ class Chaos:
         catchup = random.choice([0, 3, 1000])
         pre_vote = random.random() < 0.7
         check_quorum = random.random() < 0.7
+        # Without PreVote one with a shorter timeout and an old log can keep raising the term under the others for ever.
         self.cluster = Cluster(
-            members or size,
+            size,
             lambda member: Config(
                 member,
-                election_ticks=random.choice([3, 10]),
+                election_ticks=random.choice([3, 10]) if pre_vote else 10,
                 pre_vote=pre_vote,
                 check_quorum=check_quorum,
                 append_bytes_max=random.choice([50, 1 << 20]),
@@ -33,7 +33,7 @@ class Chaos:
                 catchup_entries=catchup,
             ),
             flush_always=random.random() < 0.8,
-            conf=ConfState(list(range(1, size + 1))),
+            joiners=(members or size) - size,
         )
         self.members = members or size
         self.reads = 0
@@ -53,6 +53,8 @@ class Chaos:
             (self.transfer, 0.3),
             (lambda _: self.give_up_snapshots(), 0.5),
             (self.change_members, 1),
+            (lambda node: node.retire(), 0.5),
+            (lambda node: node.core.forget_leader(), 0.1),
         ]
         self.actions = [action for action, _ in usual]
         self.weights = [weight * random.choice([0.3, 1, 1, 3]) for _, weight in usual]
@@ -60,12 +62,16 @@ class Chaos:
     def step(self) -> None:
         """One thing happens to one node; each seed has its own idea of what happens often."""
         node = self.random.choice(list(self.cluster.nodes.values()))
+        if node.retired:
+            return
         if not node.up:
             if self.random.random() < 0.1:
                 node.start()
             return
         [action] = self.random.choices(self.actions, self.weights)
         action(node)
+        if self.random.random() < 0.002:
+            self.cluster.matching()
 
     def read(self, node: Node) -> None:
         self.reads += 1
@@ -86,8 +92,19 @@ class Chaos:
             self.cluster.leader.core.transfer(node.member)
 
     def change_members(self, node: Node) -> None:
-        if self.change and self.cluster.leader is not None:
-            self.cluster.leader.change(self.random.choice([2, 3, 4, 5]), node.member)
+        leader, random, left = self.cluster.leader, self.random, self.cluster.left
+        if not self.change or leader is None:
+            return
+        if leader.conf.outgoing:
+            if not leader.conf.auto_leave:
+                leader.leave_transition()
+        elif random.random() < 0.2:
+            voters = [member for member in self.cluster.nodes if member not in left and random.random() < 0.6]
+            leader.change(random.choice([20, 21]), sum(1 << member for member in voters))
+        else:
+            kind = random.choice([2, 3, 4, 5])
+            if kind == 5 or node.member not in left:
+                leader.change(kind, node.member)
 
     def deliver_some(self) -> None:
         random, mail = self.random, self.cluster.mail
@@ -111,13 +128,15 @@ class Chaos:
         cluster = self.cluster
         cluster.heal()
         for node in cluster.nodes.values():
-            if not node.up:
+            if not node.up and not node.retired:
                 node.start()
         cluster.settle()
         for round_ in range(30):
             self.give_up_snapshots()
             cluster.tick(20)
             leader = cluster.leader
+            if leader is not None and leader.conf.outgoing and not leader.conf.auto_leave:
+                leader.leave_transition()
             if leader is None or not leader.propose(b"last"):
                 continue
             cluster.settle()
@@ -132,6 +151,8 @@ class Chaos:
             self.give_up_snapshots()
             cluster.tick(3)
         conf = leader.conf
+        assert not conf.outgoing
+        cluster.matching()
         for member in [*conf.voters, *conf.learners]:
             node = cluster.nodes[member]
             assert node.applied == leader.applied

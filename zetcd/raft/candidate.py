@@ -35,11 +35,13 @@ class Candidate:
         log = core.log
         log.seal()
         term = core.term + 1 if self.pre else core.term
+        commit = core.announced
+        commit_term = log.term_at(commit) or 0
         for member in sorted({*core.conf.voters, *core.conf.outgoing}):
             if member != core.id:
-                core.messages.append(
-                    Vote(term, core.id, member, log.last_index, log.last_term, self.pre, self.transfer)
-                )
+                last = (log.last_index, log.last_term)
+                vote = Vote(term, core.id, member, *last, self.pre, self.transfer, commit, commit_term)
+                core.messages.append(vote)
         if self.pre:
             self._count(core.id, granted=True)
 
@@ -62,9 +64,14 @@ class Candidate:
             self._count(vote, granted=True)
 
     def on_conf(self) -> None:
-        """Another configuration may decide the election."""
-        if self.votes:
+        """Another configuration may decide the election, or let this member go."""
+        if not self.core.may_campaign(self.transfer):
+            self.core.become_follower(self.core.term, 0)
+        elif self.votes:
             self._decide()
+
+    def on_applied(self) -> None:
+        """Nothing depends on it here."""
 
     def on_vote_reply(self, message: VoteReply) -> None:
         """A voter's answer."""

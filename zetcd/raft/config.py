@@ -3,21 +3,35 @@
 from dataclasses import dataclass
 
 from zetcd.base import limits
+from zetcd.base.errors import Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """member: own id. Ticks are calls of `Core.tick`; an election timeout is drawn from [election_ticks, 2 x)."""
+    """member: own id. Ticks are calls of `Core.tick`; an election timeout is drawn from [election_ticks, 2 x).
+
+    lease_reads: a leader answers linearizable reads without a round of heartbeats while a majority has lately promised
+    not to elect anybody else (thesis section 6.4.1). Its lease is half an election timeout from when the round it rests
+    on was sent; a follower's promise is a whole one from when it arrived. THE CLOCK ASSUMPTION: no member's ticks come
+    1.5 times as slowly as another's, and a leader is ticked for the time that has passed before it takes reads that
+    came meanwhile, so one that was stopped and goes on must not. Where that fails, reads are stale and nothing notices;
+    it is off by default, and all members of a cluster must agree on it. Raises Refusal without check_quorum.
+    """
 
     member: int
     election_ticks: int = limits.ELECTION_TIMEOUT_DEFAULT_MS // limits.HEARTBEAT_INTERVAL_DEFAULT_MS
     heartbeat_ticks: int = 1
     pre_vote: bool = True
     check_quorum: bool = True
+    lease_reads: bool = False
     uncommitted_bytes_max: int = limits.UNCOMMITTED_BYTES_MAX
     block_bytes_max: int = limits.BLOCK_BYTES_MAX
     append_bytes_max: int = limits.MIB  # of one Append; one larger block stands alone
     inflight_messages_max: int = limits.INFLIGHT_MESSAGES_MAX
     inflight_bytes_max: int = limits.INFLIGHT_BYTES_PER_FOLLOWER
     catchup_entries: int = limits.SNAPSHOT_CATCHUP_ENTRIES_DEFAULT
-    log_bytes_max: int = limits.LOG_CACHE_BYTES_MAX
+    log_bytes_max: int = limits.LOG_CACHE_BYTES_MAX  # twice that while a snapshot is on its way (rule 7)
+
+    def __post_init__(self) -> None:
+        if self.lease_reads and not self.check_quorum:
+            raise Refusal("lease-based reads need CheckQuorum: without it nobody promises to keep a leader")

@@ -11,6 +11,10 @@ Output: `ready`, once a turn. The core knows no clock, socket, disk or dice: tim
 - Only an entry of the leader's own term is committed by counting (Raft section 5.4.2), so a leader starts with a no-op.
 - A member that is its own majority campaigns at once, without waiting for a timeout.
 - No campaign while a committed membership change is not applied (rule 14).
+- That a membership change is committed is durable here before it is executed here or told to anybody: no restart falls
+  back to a configuration in which the member that was removed, and may be gone, had to be asked.
+- Votes and their answers carry what is known to be committed, for the same reason: of two members the one that does
+  not know yet that the other has left would wait for its vote for ever.
 """
 
 from collections import deque
@@ -40,12 +44,13 @@ class Record:
     """One Ready on its way to the disk. last: the newest entry it makes durable that still stands and that no later
     Ready rewrites (rule 4); after: messages that wait for it."""
 
-    __slots__ = ("after", "last", "number", "term", "vote")
+    __slots__ = ("after", "commit", "last", "number", "term", "vote")
 
-    def __init__(self, number: int, term: int, vote: int, last: int, after: list[PeerMessage]) -> None:
+    def __init__(self, number: int, hard: HardState, last: int, after: list[PeerMessage]) -> None:
         self.number = number
-        self.term = term
-        self.vote = vote
+        self.term = hard.term
+        self.vote = hard.vote
+        self.commit = hard.commit
         self.last = last
         self.after = after
 
@@ -86,12 +91,18 @@ class Core:
         self._soft = SoftState(self.term, 0, False)
         self._commit_due = False
         self._commit_given = log.applied
+        self._commit_durable = max(log.applied, min(hard_state.commit, log.committed))
         self._flushed = 0
+        self._removed_at = 0  # commit index when the own removal took effect
+        self.told = 0  # highest commit index another leader has told of
+        self.ticks = 0
+        # A promise to an earlier leader does not end with the process that gave it.
+        self.promised_until = config.election_ticks if config.lease_reads else 0
         if log.last_term > self.term:
             # A fresh member's bootstrap entries, or a store ahead of a lost log.
             self.term, self.vote = log.last_term, 0
         self.role: Follower | Candidate | Leader = Follower(self)
-        self._maybe_campaign_alone()
+        self.maybe_campaign_alone()
 
     # -- what the actor asks -----------------------------------------------------------------------------------------
     @property
@@ -115,6 +126,20 @@ class Core:
         return self.role.since if isinstance(self.role, Leader) else 0
 
     @property
+    def announced(self) -> int:
+        """The commit index as far as this member acts on it and tells it: not beyond a membership change that is not
+        durably known to be committed."""
+        log = self.log
+        held = log.first_membership(self._commit_durable + 1)
+        return min(log.committed, held - 1) if held else log.committed
+
+    @property
+    def let_go(self) -> bool:
+        """Whether this member, once it was removed, may stop for good: it does not lead, and those that remain need it
+        no more to know of the removal. A member that restarts after its removal learns that from its peers' refusal."""
+        return 0 < self._removed_at <= self.told and not self.is_leader
+
+    @property
     def votes_withheld(self) -> bool:
         """Whether this member neither votes nor campaigns, because it may have lost what it acknowledged (rule 2):
         until it durably holds a committed entry of a later term."""
@@ -134,6 +159,7 @@ class Core:
     # -- inputs ------------------------------------------------------------------------------------------------------
     def tick(self) -> None:
         """One unit of time has passed."""
+        self.ticks += 1
         self.settle()
         self.role.tick()
 
@@ -158,6 +184,12 @@ class Core:
         """Hand leadership over to voter target (thesis section 3.10)."""
         return self.role.transfer(target) if isinstance(self.role, Leader) else NOT_LEADER
 
+    def forget_leader(self) -> None:
+        """There is reason to think that the leader is gone, its connection broke: help to elect another one without
+        waiting for the timeout. Its next message is followed as ever."""
+        if type(self.role) is Follower and self.leader:
+            self.become_follower(self.term, 0)
+
     def snapshot_finished(self, member: int, index: int) -> None:
         """A snapshot was installed by member at index, or failed (0)."""
         if isinstance(self.role, Leader):
@@ -170,6 +202,7 @@ class Core:
         while records and records[0].number <= number:
             record = records.popleft()
             log.stable = max(log.stable, record.last)
+            self._commit_durable = max(self._commit_durable, record.commit)
             if record.after:
                 self.messages += record.after
             if record.term == self.term:
@@ -185,34 +218,41 @@ class Core:
         if flushed > self._flushed:
             self._flushed = flushed
             config = self.config
-            log.compact(min(flushed, index - config.catchup_entries))
+            keep = min(flushed, self.role.keep if isinstance(self.role, Leader) else flushed)
+            log.compact(min(keep, index - config.catchup_entries))
             if log.bytes > config.log_bytes_max:
-                log.compact(flushed)
-        if type(self.role) is Follower:
-            self._maybe_campaign_alone()
+                log.compact(keep if log.bytes <= 2 * config.log_bytes_max else flushed)
+        self.role.on_applied()
 
     def conf_applied(self, conf: ConfState) -> None:
         """The state machine has accepted a membership change; conf is in force from now on (rule 14)."""
         if conf == self.conf:
             return
+        if _names(self.conf, self.id):
+            self._removed_at = 0 if _names(conf, self.id) else self.log.committed
         self.conf = conf
         self.role.on_conf()
-        self._maybe_campaign_alone()
+        self.maybe_campaign_alone()
 
     def step(self, message: PeerMessage) -> None:
         """A message from another member; anything stale, repeated or from a stranger is harmless."""
         if message.target != self.id or message.source == self.id:
             return
+        kind = type(message)
+        if kind is Vote or kind is VoteReply:
+            assert isinstance(message, Vote | VoteReply)
+            self._learn_commit(message.commit, message.commit_term)
         if message.term > self.term:
             if not self._admit_term(message):
                 return
         elif message.term < self.term:
             self._answer_stale(message)
             return
-        if type(message) is Vote:
+        if kind is Vote:
+            assert isinstance(message, Vote)
             self._on_vote(message)
         else:
-            handler = self.role.handlers.get(type(message))
+            handler = self.role.handlers.get(kind)
             if handler is not None:
                 handler(message)
 
@@ -221,7 +261,7 @@ class Core:
         kind = type(message)
         if kind is Vote:
             assert isinstance(message, Vote)
-            if self.config.check_quorum and not message.transfer and self.leader and self.role.leased:
+            if self._keeps_leader(message):
                 return False  # thesis section 4.2.3: a member that hears its leader does not help to depose it
             if message.pre:
                 return True  # asking does not move the term
@@ -232,17 +272,37 @@ class Core:
         self.become_follower(message.term, message.source if kind in _FROM_LEADER else 0)
         return True
 
+    def _keeps_leader(self, message: Vote) -> bool:
+        if message.transfer or not self.config.check_quorum:
+            return False
+        return (self.leader != 0 and self.role.leased) or self.ticks < self.promised_until
+
+    def _learn_commit(self, index: int, term: int) -> None:
+        """A committed entry is committed for ever, and equal (index, term) means equal logs up to it."""
+        log = self.log
+        if index > log.committed and not self.is_leader and log.term_at(index) == term:
+            log.commit_to(index)
+            if type(self.role) is Candidate and not self.may_campaign(self.role.transfer):
+                self.become_follower(self.term, 0)
+
     def _answer_stale(self, message: PeerMessage) -> None:
         if isinstance(message, Append | Heartbeat | Snapshot):
             # A leader that was cut off learns the new term from this; without it a member whose pre-votes are refused
             # could neither follow nor win.
             self.messages.append(AppendReply(self.term, self.id, message.source, 0, rejected=True))
         elif isinstance(message, Vote):
-            self.messages.append(VoteReply(self.term, self.id, message.source, granted=False, pre=message.pre))
+            self.messages.append(self._refusal(message))
+
+    def _refusal(self, message: Vote) -> VoteReply:
+        commit = self.announced
+        term = self.log.term_at(commit) or 0
+        return VoteReply(self.term, self.id, message.source, False, message.pre, commit, term)
 
     def _on_vote(self, message: Vote) -> None:
         if message.pre:
             free = message.term > self.term
+        elif self.ticks < self.promised_until and not message.transfer:
+            free = False
         else:
             free = self.vote == message.source or (not self.vote and not self.leader)
         if free and self.log.is_current(message.last_index, message.last_term) and not self.votes_withheld:
@@ -251,7 +311,7 @@ class Core:
                 self.role.elapsed = 0
             self.after.append(VoteReply(message.term, self.id, message.source, granted=True, pre=message.pre))
         else:
-            self.messages.append(VoteReply(self.term, self.id, message.source, granted=False, pre=message.pre))
+            self.messages.append(self._refusal(message))
 
     # -- roles -------------------------------------------------------------------------------------------------------
     def become_follower(self, term: int, leader: int) -> None:
@@ -272,16 +332,17 @@ class Core:
         self.leader = self.id
         self._leave(Leader)
 
-    def may_campaign(self) -> bool:
+    def may_campaign(self, transfer: bool = False) -> bool:
         """Whether this member may stand for election now."""
         log = self.log
-        waiting = log.holds_membership(log.applied + 1, log.committed)
+        waiting = 0 < log.first_membership(log.applied + 1) <= log.committed
         voter = self.id in self.conf.voters or self.id in self.conf.outgoing
-        return voter and not waiting and not self.votes_withheld
+        promised = self.ticks < self.promised_until and not transfer
+        return voter and not waiting and not promised and not self.votes_withheld
 
     def campaign(self, transfer: bool = False) -> None:
         """Stand for election. After a transfer, and alone, asking beforehand is pointless."""
-        if not self.may_campaign():
+        if not self.may_campaign(transfer):
             return
         self.leader = 0
         if self.config.pre_vote and not transfer and not self.alone:
@@ -304,7 +365,8 @@ class Core:
         self.role = role(self)
         self.role.begin()
 
-    def _maybe_campaign_alone(self) -> None:
+    def maybe_campaign_alone(self) -> None:
+        """Who is its own majority need not wait."""
         if type(self.role) is Follower and self.alone:
             self.campaign()
 
@@ -336,7 +398,7 @@ class Core:
         if self._soft.term != self.term or self._soft.leader != self.leader or self._soft.is_leader != self.is_leader:
             ready.soft_state = self._soft = SoftState(self.term, self.leader, self.is_leader)
             anything = True
-        executable = min(log.committed, log.stable)
+        executable = min(self.announced, log.stable)
         if executable > self._commit_given:
             self._commit_given = executable
             ready.commit = Position(executable, log.term_at(executable) or 0)
@@ -357,7 +419,9 @@ class Core:
         entries = log.offered < log.last_index
         voted = hard.term != self.term or hard.vote != self.vote
         moved = hard.commit != log.committed
-        if not (entries or voted or self.snapshot is not None or (moved and self._commit_due)):
+        held = log.first_membership(self._commit_durable + 1)
+        waiting = hard.commit < held <= log.committed  # for this to be durable; see the module
+        if not (entries or voted or waiting or self.snapshot is not None or (moved and self._commit_due)):
             return False
         self._commit_due = False
         self.number = ready.number = self.number + 1
@@ -368,8 +432,8 @@ class Core:
             ready.blocks = log.blocks_from(log.offered + 1)
             log.offered = log.last_index
         ready.snapshot, self.snapshot = self.snapshot, None
-        ready.must_sync = entries or voted or ready.snapshot is not None
-        self._records.append(Record(self.number, self.term, self.vote, log.offered, self.after))
+        ready.must_sync = entries or voted or waiting or ready.snapshot is not None
+        self._records.append(Record(self.number, self._hard, log.offered, self.after))
         self.after = []
         return True
 
@@ -380,6 +444,10 @@ class Core:
         else:
             self.messages += self.after
         self.after = []
+
+
+def _names(conf: ConfState, member: int) -> bool:
+    return member in conf.voters or member in conf.learners or member in conf.outgoing
 
 
 def _alone(conf: ConfState, member: int) -> bool:

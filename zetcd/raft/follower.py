@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 
 class Follower:
-    """elapsed: ticks since the leader, or a granted vote, was last heard of; timeout: drawn anew each time."""
+    """elapsed: ticks since the leader, or a granted vote, was last heard of; timeout: drawn anew each time; agreed: up
+    to where an Append has shown that the log is the leader's."""
 
     def __init__(self, core: "Core") -> None:
         self.core = core
         self.elapsed = 0
         self.timeout = core.config.election_ticks + core.random.randrange(core.config.election_ticks)
+        self.agreed = 0
         self._ticks = 0
         self._asking: list[Context] = []  # for the next turn's ReadIndexAsk
         self._asked: deque[tuple[int, list[Context]]] = deque()  # (tick, contexts)
@@ -87,16 +89,26 @@ class Follower:
     def on_conf(self) -> None:
         """Nothing depends on it here."""
 
-    def _follow(self, leader: int) -> None:
-        if self.core.leader != leader:
-            self.core.become_follower(self.core.term, leader)
-        self.core.role.elapsed = 0
+    def on_applied(self) -> None:
+        """A membership change may have waited for this."""
+        self.core.maybe_campaign_alone()
+
+    def _follow(self, leader: int, commit: int) -> "Follower":
+        core = self.core
+        if core.leader != leader:
+            core.become_follower(core.term, leader)
+        core.role.elapsed = 0
+        core.told = max(core.told, commit)
+        if core.config.lease_reads:
+            core.promised_until = core.ticks + core.config.election_ticks
+        assert isinstance(core.role, Follower)
+        return core.role
 
     def on_append(self, message: Append) -> None:
         """Raft section 5.3. Entries that are there already stay; only a conflict cuts the log."""
         core = self.core
         log = core.log
-        self._follow(message.source)
+        role = self._follow(message.source, message.commit)
         if message.previous_index < log.committed:
             core.after.append(AppendReply(core.term, core.id, message.source, log.committed))
             return
@@ -113,6 +125,7 @@ class Follower:
         for block in message.blocks:
             last = block.last
             self._take(block)
+        role.agreed = max(role.agreed, last)
         log.commit_to(min(message.commit, last))
         core.after.append(AppendReply(core.term, core.id, message.source, last))
 
@@ -128,8 +141,10 @@ class Follower:
     def on_heartbeat(self, message: Heartbeat) -> None:
         """The echo confirms that this member followed the sender's term when the round arrived (rule 10)."""
         core = self.core
-        self._follow(message.source)
-        if message.commit <= core.log.last_index:
+        role = self._follow(message.source, message.commit)
+        # Who may have lost what it acknowledged (rule 2) may hold something else there until an Append has compared it.
+        reached = role.agreed if core.votes_withheld else core.log.last_index
+        if message.commit <= reached:
             core.log.commit_to(message.commit)
         core.messages.append(HeartbeatReply(core.term, core.id, message.source, message.round))
 
@@ -137,7 +152,7 @@ class Follower:
         """Rule 7: ignored unless newer than what is committed; not needed where the log holds its position."""
         core = self.core
         log = core.log
-        self._follow(message.source)
+        self._follow(message.source, 0)
         if message.index > log.committed:
             if log.term_at(message.index) == message.last_term:
                 log.commit_to(message.index)

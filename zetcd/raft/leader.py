@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zetcd.base.errors import BAD_LEADER_TRANSFEREE, LEADER_CHANGED, TOO_MANY_REQUESTS, Error
 from zetcd.raft.progress import Progress, State
 from zetcd.raft.quorum import VoteResult, joint_committed, joint_vote_result
-from zetcd.raft.reads import Reads
+from zetcd.raft.reads import Lease, Reads
 from zetcd.raft.ready import Context, ReadState
 from zetcd.wire.entry import BlockKind, Entry, NoOp, encode_entries
 from zetcd.wire.peer import (
@@ -27,7 +27,12 @@ NO_OP = encode_entries([Entry(0, 0, NoOp())])
 
 
 class Leader:
-    """One leadership. since: index of its no-op; match: what each voter, itself included, holds durably."""
+    """One leadership. since: index of its no-op; match: what each voter, itself included, holds durably.
+
+    Members that a change removes are told so: they are served on for two election timeouts, without counting. The
+    change is followed by an empty entry, `_farewell`; once that is committed, a majority of those that remain durably
+    know of the change (rule 5), and a leader that was removed hands over (thesis sections 4.2.2 and 3.10).
+    """
 
     def __init__(self, core: "Core") -> None:
         self.core = core
@@ -39,6 +44,10 @@ class Leader:
         self.transferee = 0
         self._heartbeat_elapsed = 0
         self._transfer_elapsed = 0
+        self._farewell = 0
+        self._departing: dict[int, int] = {}  # ticks for which a removed member is still served
+        self._kept: dict[int, int] = {}  # by member with a snapshot on its way, the entry behind which its log goes on
+        self._lease = Lease(core.config.election_ticks // 2 if core.config.lease_reads else 0)
         self.handlers: dict[type[PeerMessage], Callable[[Any], None]] = {
             AppendReply: self.on_append_reply,
             HeartbeatReply: self.on_heartbeat_reply,
@@ -60,13 +69,27 @@ class Leader:
 
     def on_conf(self) -> None:
         """A configuration took effect. A leader outside it goes on, without a vote, until a voter has its whole log and
-        takes over (thesis sections 4.2.2 and 3.10): stepping down at once could leave nobody who can win."""
+        takes over: stepping down at once could leave nobody who can win."""
         core = self.core
+        former = frozenset(self._departing)
         self._track()
         if self.transferee not in core.conf.voters:
             self.transferee = 0
+        if self._leaving or self._departing.keys() - former:
+            self._farewell = core.log.extend(core.term, BlockKind.NORMAL, 1, NO_OP)[1]
         self._maybe_commit()
-        self._maybe_leave()
+
+    def on_applied(self) -> None:
+        """A transition that ends by itself is ended: an empty membership entry says so to the state machine."""
+        core = self.core
+        conf = core.conf
+        if conf.outgoing and conf.auto_leave and core.log.membership_index <= core.log.applied:
+            core.log.extend(core.term, BlockKind.MEMBERSHIP, 1, NO_OP)
+
+    @property
+    def keep(self) -> int:
+        """The highest entry up to which no snapshot on its way needs the log (rule 7)."""
+        return min(self._kept.values(), default=self.core.log.applied)
 
     @property
     def _leaving(self) -> bool:
@@ -74,13 +97,18 @@ class Leader:
         return self.core.id not in conf.voters and self.core.id not in conf.outgoing
 
     def _maybe_leave(self) -> None:
-        if self._leaving and not self.transferee and self.core.conf.voters:
-            self.transfer(max(self.core.conf.voters, key=lambda voter: self.match.get(voter, 0)))
+        core = self.core
+        if self._leaving and core.log.committed >= self._farewell:
+            core.told = max(core.told, core.log.committed)
+            if not self.transferee:
+                self.transfer(max(core.conf.voters, key=lambda voter: self.match.get(voter, 0)))
 
     def _track(self) -> None:
         core = self.core
         conf = core.conf
         members = {*conf.voters, *conf.outgoing, *conf.learners} - {core.id}
+        for member in sorted(members & self._departing.keys()):
+            del self._departing[member]
         for member in sorted(members - self.peers.keys()):
             config = core.config
             self.peers[member] = Progress(
@@ -89,9 +117,13 @@ class Leader:
             # A new member is given one whole election timeout before CheckQuorum counts it as silent.
             self.peers[member].active = True
         for member in sorted(self.peers.keys() - members):
-            del self.peers[member]
-            self.match.pop(member, None)
-            self.reads.echoed.pop(member, None)
+            self._departing.setdefault(member, 2 * core.config.election_ticks)
+
+    def _forget(self, member: int) -> None:
+        del self._departing[member], self.peers[member]
+        self._kept.pop(member, None)
+        self.match.pop(member, None)
+        self.reads.echoed.pop(member, None)
 
     # -- time --------------------------------------------------------------------------------------------------------
     def tick(self) -> None:
@@ -104,6 +136,10 @@ class Leader:
             if self._transfer_elapsed >= core.config.election_ticks:
                 self.transferee = 0
                 self._maybe_leave()
+        for member in list(self._departing):
+            self._departing[member] -= 1
+            if not self._departing[member]:
+                self._forget(member)
         if self.elapsed >= core.config.election_ticks:
             self.elapsed = 0
             if core.config.check_quorum and not self._quorum_active():
@@ -125,9 +161,11 @@ class Leader:
         core = self.core
         self._heartbeat_elapsed = 0
         committed = core.log.committed
+        announced = core.announced
         number = self.reads.open_round(core.id, committed if committed >= self.since else None)
+        self._lease.sent(number, core.ticks)
         for member, progress in self.peers.items():
-            core.messages.append(Heartbeat(core.term, core.id, member, min(progress.match, committed), number))
+            core.messages.append(Heartbeat(core.term, core.id, member, min(progress.match, announced), number))
         self._confirm_reads()
 
     # -- proposals and commit ----------------------------------------------------------------------------------------
@@ -156,6 +194,8 @@ class Leader:
         # Everything from `since` on is of the own term; older entries are never committed by counting (section 5.4.2).
         if index >= self.since:
             self.core.log.commit_to(index)
+            if self._farewell:
+                self._maybe_leave()
 
     # -- replication -------------------------------------------------------------------------------------------------
     def flush(self) -> None:
@@ -163,10 +203,11 @@ class Leader:
         core = self.core
         if self.reads.waiting and core.log.committed >= self.since:
             self._heartbeat()
+        announced = core.announced
         for member, progress in self.peers.items():
-            self._replicate(member, progress)
+            self._replicate(member, progress, announced)
 
-    def _replicate(self, member: int, progress: Progress) -> None:
+    def _replicate(self, member: int, progress: Progress, announced: int) -> None:
         log = self.core.log
         while not progress.paused and progress.next <= log.last_index:
             if not self._send_append(member, progress):
@@ -176,7 +217,7 @@ class Leader:
         if progress.state == State.PROBE:
             if progress.match < log.last_index:
                 self._send_append(member, progress)
-        elif log.committed > progress.commit_sent:
+        elif announced > progress.commit_sent:
             self._send_append(member, progress)
 
     def _send_append(self, member: int, progress: Progress) -> bool:
@@ -186,11 +227,14 @@ class Leader:
         term = log.term_at(previous)
         if term is None:
             progress.become_snapshot(log.committed)
-            core.snapshots_wanted.append(member)
+            if member not in self._departing:
+                self._kept[member] = log.applied
+                core.snapshots_wanted.append(member)
             return False
         blocks = log.blocks_from(progress.next, core.config.append_bytes_max)
-        core.messages.append(Append(core.term, core.id, member, previous, term, log.committed, blocks))
-        progress.commit_sent = log.committed
+        announced = core.announced
+        core.messages.append(Append(core.term, core.id, member, previous, term, announced, blocks))
+        progress.commit_sent = announced
         progress.sent(blocks[-1].last if blocks else previous, sum(len(block.data) for block in blocks))
         return True
 
@@ -203,7 +247,11 @@ class Leader:
         progress.active = True
         if message.rejected:
             hint = log.last_within(message.hint_index, message.hint_term)
-            if progress.maybe_decrease(message.index, hint) and progress.state == State.REPLICATE:
+            if message.index == progress.match and hint < progress.match and progress.state != State.SNAPSHOT:
+                # Either a late refusal, then this costs a probe, or its disk lost a tail and it would refuse for ever.
+                progress.lost(hint)
+                self.match[message.source] = progress.match
+            elif progress.maybe_decrease(message.index, hint) and progress.state == State.REPLICATE:
                 progress.become_probe()
             return
         if not progress.maybe_update(message.index):
@@ -213,6 +261,7 @@ class Leader:
             progress.become_probe()
         if progress.state == State.PROBE:
             progress.become_replicate()
+            self._kept.pop(message.source, None)
         self._maybe_commit()
         self._maybe_hand_over()
 
@@ -226,6 +275,8 @@ class Leader:
             self._send_append(message.source, progress)  # if an Append was lost, this one is refused and tells
         self.reads.echo(message.source, message.round)
         self._confirm_reads()
+        if message.source == self.transferee:
+            self._maybe_hand_over()  # the word may have been lost
 
     def snapshot_finished(self, member: int, index: int) -> None:
         """A snapshot at index was installed by member, or failed (0): probe where it is now."""
@@ -233,21 +284,39 @@ class Leader:
         if progress is not None and progress.state == State.SNAPSHOT:
             progress.snapshot = index
             progress.become_probe()
+            if not index:
+                self._kept.pop(member, None)
             progress.waiting = True  # until a heartbeat is answered: a failing snapshot must not spin
 
     # -- reads -------------------------------------------------------------------------------------------------------
     def read_index(self, context: Context) -> Error | None:
         """See `Core.read_index`."""
-        self.reads.register(0, [context])
+        if self._leased_read:
+            core = self.core
+            core.read_states.append(ReadState(core.log.committed, core.term, [context]))
+        else:
+            self.reads.register(0, [context])
         return None
+
+    @property
+    def _leased_read(self) -> bool:
+        return self._lease.holds(self.core.ticks) and self.core.log.committed >= self.since
 
     def on_read_index_ask(self, message: ReadIndexAsk) -> None:
         """Reads of a follower."""
-        if message.source in self.peers:
+        if message.source not in self.peers:
+            return
+        if self._leased_read:
+            core = self.core
+            index = core.log.committed
+            core.messages.append(ReadIndexAnswer(core.term, core.id, message.source, message.contexts, index))
+        else:
             self.reads.register(message.source, message.contexts)
 
     def _confirm_reads(self) -> None:
         core = self.core
+        if self._lease.ticks:
+            self._lease.echoed(joint_committed(core.conf.voters, core.conf.outgoing, self.reads.echoed))
         for opened in self.reads.confirmed(core.conf.voters, core.conf.outgoing):
             own: list[Context] = []
             for read in opened.reads:
@@ -275,4 +344,5 @@ class Leader:
     def _maybe_hand_over(self) -> None:
         core = self.core
         if self.transferee and self.match.get(self.transferee, 0) == core.log.last_index:
+            self._lease.end()
             core.messages.append(TimeoutNow(core.term, core.id, self.transferee))

@@ -171,15 +171,16 @@ class Log:
             return self.last_term
         return self._blocks[bisect_right(self._firsts, index) - 1].term
 
-    def holds_membership(self, first: int, last: int) -> bool:
-        """Whether a membership change stands in first..last, as far as that is held."""
-        position = max(bisect_right(self._firsts, first) - 1, 0)
-        for block in self._blocks[position:]:
-            if block.first > last:
-                return False
+    def first_membership(self, first: int) -> int:
+        """Index of the first membership change at or above first, as far as that is held; 0 where there is none."""
+        if first > self.membership_index:
+            return 0
+        blocks = self._blocks
+        for position in range(max(bisect_right(self._firsts, first) - 1, 0), len(blocks)):
+            block = blocks[position]
             if block.kind and block.first >= first:
-                return True
-        return False
+                return block.first
+        return 0
 
     def is_current(self, index: int, term: int) -> bool:
         """Whether a log that ends in (index, term) is at least as up to date as this one (Raft section 5.4.1)."""

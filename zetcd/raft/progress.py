@@ -114,6 +114,12 @@ class Progress:
         self.waiting = False
         return True
 
+    def lost(self, hint: int) -> None:
+        """The member does not hold any more what it acknowledged (rule 2): start over from where the logs may agree."""
+        self.match = min(self.match, hint)
+        self._become(State.PROBE)
+        self.next = self.match + 1
+
     def heard(self) -> None:
         """A heartbeat was answered: a probe may have been lost, a full window deserves one more try."""
         self.active = True

@@ -78,3 +78,39 @@ class Reads:
         self.rounds.clear()
         self.waiting = []
         return reads
+
+
+class Lease:
+    """The time for which a majority has promised to elect nobody else (`Config.lease_reads`). ticks: how long from when
+    the round it rests on was sent; 0 where there is none.
+
+    TimeoutNow ends it for the rest of the leadership: whoever gets that, however late, campaigns against all promises.
+    """
+
+    __slots__ = ("_number", "_sent", "_until", "ticks")
+
+    def __init__(self, ticks: int) -> None:
+        self.ticks = ticks
+        self._number = 0  # of the round that will renew it; 0 while none is out
+        self._sent = 0
+        self._until = 0
+
+    def sent(self, number: int, now: int) -> None:
+        """A round goes out at tick now."""
+        if not self._number:
+            self._number = number
+            self._sent = now
+
+    def echoed(self, number: int) -> None:
+        """A quorum has answered round number."""
+        if 0 < self._number <= number:
+            self._until = self._sent + self.ticks
+            self._number = 0
+
+    def holds(self, now: int) -> bool:
+        """Whether a read that arrives at tick now needs no round."""
+        return now < self._until
+
+    def end(self) -> None:
+        """For good."""
+        self.ticks = self._until = 0

@@ -12,7 +12,8 @@ from zetcd.wire.local import ConfState
 
 class Vote(Struct, frozen=True, array_like=True, tag=1, gc=False):
     """RequestVote. pre: only asks whether it would be granted (thesis section 9.6); transfer: the leader itself asked
-    for this election, so that its lease does not count."""
+    for this election, so that its lease does not count. commit and commit_term: an entry the sender knows to be
+    committed, which whoever holds it too then knows as well (`Core.step`)."""
 
     term: int
     source: int
@@ -21,16 +22,20 @@ class Vote(Struct, frozen=True, array_like=True, tag=1, gc=False):
     last_term: int
     pre: bool = False
     transfer: bool = False
+    commit: int = 0
+    commit_term: int = 0
 
 
 class VoteReply(Struct, frozen=True, array_like=True, tag=2, gc=False):
-    """Waits for the voter's hard state (rule 5)."""
+    """Waits for the voter's hard state (rule 5). commit and commit_term: as in `Vote`."""
 
     term: int
     source: int
     target: int
     granted: bool
     pre: bool = False
+    commit: int = 0
+    commit_term: int = 0
 
 
 class Append(Struct, frozen=True, array_like=True, tag=3):

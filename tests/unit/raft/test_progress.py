@@ -78,13 +78,28 @@ def test_a_late_refusal_changes_nothing() -> None:
     core = leader()
     acknowledge(core, 2)
     drain(core)
-    core.step(AppendReply(1, 2, 1, 1, rejected=True, hint_index=0, hint_term=0))
+    core.step(AppendReply(1, 2, 1, 0, rejected=True, hint_index=0, hint_term=0))
     assert (of(core, 2).state, of(core, 2).next) == (State.REPLICATE, 2)
     probe = Progress(10, messages_max=9, bytes_max=9)
     assert probe.maybe_decrease(9, 4)
     assert probe.next == 5
     assert not probe.maybe_decrease(9, 2)  # of the probe before
     assert probe.next == 5
+
+
+def test_rule_02_a_follower_that_lost_what_it_acknowledged_is_brought_up_again() -> None:
+    """It used to refuse the same probe for ever: what is known to match was never taken back."""
+    core = leader()
+    propose(core, 3)
+    acknowledge(core, 2, 3)
+    drain(core)
+    assert of(core, 2).match == 4
+    core.step(AppendReply(1, 2, 1, 4, rejected=True, hint_index=0, hint_term=0))
+    [probe] = [a for a in only(drain(core), Append) if a.target == 2]
+    assert (probe.previous_index, probe.blocks[-1].last) == (0, 4)
+    assert core.log.committed == 4
+    core.step(AppendReply(1, 2, 1, 4))
+    assert (of(core, 2).match, of(core, 2).state) == (4, State.REPLICATE)
 
 
 def test_a_follower_whose_entries_are_gone_wants_a_snapshot_and_goes_on_after_it() -> None:

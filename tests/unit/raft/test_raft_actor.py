@@ -182,6 +182,7 @@ def test_rule_09_grant_only_with_the_first_entry_of_the_term_applied() -> None:
     assert not rig.take(Grant)
     rig.execute()
     rig.persisted()
+    rig.persisted()  # that it is committed is durable too
     assert not rig.take(Grant)  # the published attributes are a membership change on their way
     rig.execute()
     [grant] = rig.take(Grant)
@@ -197,6 +198,7 @@ def test_rule_09_revoke_precedes_a_membership_change_on_its_way_to_apply() -> No
     out = [m for to, m in rig.turn(rig.api, Propose(1, 1, data, BlockKind.MEMBERSHIP)) if to is rig.apply]
     assert [type(m) for m in out[:2]] == [Revoke, Blocks]
     rig.persisted()
+    rig.persisted()
     rig.execute()
     [serial] = [m.serial for m in rig.take(Grant)]
     assert serial == 2
@@ -211,6 +213,7 @@ def test_rule_09_no_new_configuration_and_no_new_grant_before_apply_has_acknowle
     change = MemberChange(ChangeKind.UPDATE, ID, "", ["tcp://127.0.0.1:9999"])
     rig.turn(rig.api, Propose(1, 1, encode_entries([Entry(5, 1, change)]), BlockKind.MEMBERSHIP))
     [revoke] = rig.take(Revoke)
+    rig.persisted()
     rig.persisted()
     taken: list[ConfState] = []
     monkeypatch.setattr(core, "conf_applied", taken.append)
