@@ -52,28 +52,29 @@ class Plan:
 
 
 async def _library(plan: Plan, worker: int) -> Meter:
-    """One task a client, all on one AsyncClient."""
+    """One task a client, all on one AsyncClient for each endpoint."""
     dice = random.Random(plan.seed * 1_000_003 + worker)
     value = dice.randbytes(plan.size)
-    client = AsyncClient([plan.endpoint], timeout=60)
+    clients = [AsyncClient([endpoint], timeout=60) for endpoint in plan.endpoint.split(",")]
     meter = Meter(plan.warmup, plan.seconds)
 
-    async def put() -> None:
+    async def put(client: AsyncClient) -> None:
         while not meter.over:
             started = time.perf_counter_ns()
             await client.put(plan.key(dice), value)
             meter.took(started)
 
-    async def get() -> None:
+    async def get(client: AsyncClient) -> None:
         while not meter.over:
             started = time.perf_counter_ns()
             await client.get(plan.key(dice))
             meter.took(started)
 
     one = put if plan.work == "put" else get
-    await asyncio.gather(*(one() for _ in range(plan.clients // plan.processes)))
+    await asyncio.gather(*(one(clients[number % len(clients)]) for number in range(plan.clients // plan.processes)))
     meter.end()
-    await client.close()
+    for client in clients:
+        await client.close()
     return meter
 
 
@@ -220,7 +221,7 @@ WORKS: dict[str, Callable[[Plan], dict[str, Any]]] = {
 def main() -> None:
     """Flags in, one JSON line out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--endpoint", default="tcp://127.0.0.1:2378")
+    parser.add_argument("--endpoint", default="tcp://127.0.0.1:2378", help="several for put and get via library: a,b,c")
     parser.add_argument("--work", choices=sorted(WORKS), default="put")
     parser.add_argument("--via", choices=["library", "sync", "req"], default="library")
     parser.add_argument("--clients", type=int, default=1)

@@ -46,10 +46,16 @@ ROWS = (
     Row("linearizable get, 1,000 outstanding, client library", "/s", 1.0, 2.0, _of("per_second", "get_1000")),
     Row("linearizable get, one client, p50", "us", 2.0, 1.0, _of("p50_us", "get_1"), at_most=True),
     Row("watch, 1 writer, 1,000 watchers on one key, events", "/s", 1.0, 2.0, _of("per_second", "watch_1000")),
+    Row("three members: put, 1,000 outstanding on the leader", "/s", 0.8, 1.5, _of("per_second", "c3_put_1000")),
+    Row("three members: put, one client, p50", "us", 2.0, 1.0, _of("p50_us", "c3_put_1"), at_most=True),
+    Row("three members: linearizable get, 1,000 spread", "/s", 0.8, 2.0, _of("per_second", "c3_get_1000_spread")),
 )  # fmt: skip
 EXTRA = (
     Row("put, one REQ socket, p50", "us", 0, 0, _of("p50_us", "put_1_req", "put_1"), at_most=True),
     Row("linearizable get, one REQ socket, p50", "us", 0, 0, _of("p50_us", "get_1_req", "get_1"), at_most=True),
+    Row("three members: put, 1,000 outstanding, spread", "/s", 0, 0, _of("per_second", "c3_put_1000_spread")),
+    Row("three members: linearizable get, 1,000 on the leader", "/s", 0, 0, _of("per_second", "c3_get_1000")),
+    Row("three members: linearizable get, one client, p50", "us", 0, 0, _of("p50_us", "c3_get_1"), at_most=True),
     Row("linearizable get, 1,000 separate REQ sockets", "/s", 0, 0, _of("per_second", "get_1000_req", "get_1000")),
 )
 

@@ -6,16 +6,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.bench.clusters import Cluster
 from tests.bench.servers import ROOT, EtcdServer, Server, ZetcdServer, cpu_seconds, pss_bytes
 
 Figures = dict[str, Any]
 Say = Callable[[str], None]
+Servers = Callable[[str], AbstractContextManager[Server]]
 
 SMALL_KEYS = 1_000
 CONNECTIONS = (
@@ -43,6 +45,25 @@ WORKLOADS = (
     Workload("get_1_req", {}, {"work": "get", "clients": 1, "via": "req"}),
     Workload("watch_1000", {"work": "watch", "clients": 1000, "conns": 1}, {"work": "watch", "clients": 1000}),
 )
+SPREAD = "spread"
+"""In a workload's flags: over the endpoints of all members instead of the leader's alone."""
+CLUSTER_WORKLOADS = (
+    Workload("c3_put_1000", {"work": "put", "clients": 1000, "conns": CONNECTIONS}, {"work": "put", "clients": 1000}),
+    Workload(
+        "c3_put_1000_spread",
+        {"work": "put", "clients": 1000, "conns": 9, SPREAD: 1},
+        {"work": "put", "clients": 1000, SPREAD: 1},
+    ),
+    Workload("c3_put_1", {"work": "put", "clients": 1}, {"work": "put", "clients": 1, "via": "sync"}),
+    Workload(
+        "c3_get_1000_spread",
+        {"work": "get", "clients": 1000, "conns": 9, SPREAD: 1},
+        {"work": "get", "clients": 1000, SPREAD: 1},
+    ),
+    Workload("c3_get_1000", {"work": "get", "clients": 1000, "conns": CONNECTIONS}, {"work": "get", "clients": 1000}),
+    Workload("c3_get_1", {"work": "get", "clients": 1}, {"work": "get", "clients": 1, "via": "sync"}),
+)
+"""With three members on the same processors."""
 AT_SIZE = ("put_1000", "get_1000")
 """What is repeated on a small and on a large keyspace."""
 
@@ -67,7 +88,8 @@ class Bench:
             sides = ("etcd", "zetcd") if number % 2 == 0 else ("zetcd", "etcd")
             for side in sides:
                 self.say(f"round {number + 1} of {self.rounds}: {side}")
-                self._round(side)
+                self._round(side, WORKLOADS, self._server)
+                self._round(side, CLUSTER_WORKLOADS, self._cluster)
         if "large" in self.only or not self.only:
             for side in ("etcd", "zetcd"):
                 self.large[side] = self._large(side)
@@ -75,17 +97,21 @@ class Bench:
     def _wanted(self, name: str) -> bool:
         return not self.only or name in self.only
 
-    def _round(self, side: str) -> None:
-        with self._server(side) as server:
+    def _round(self, side: str, workloads: Sequence[Workload], servers: Servers) -> None:
+        wanted = [one for one in workloads if self._wanted(one.name) and (one.etcd if side == "etcd" else one.zetcd)]
+        if not wanted:
+            return
+        with servers(side) as server:
             self.load(server, {"work": "fill", "clients": 20, "keys": SMALL_KEYS})
-            for workload in WORKLOADS:
-                flags = workload.etcd if side == "etcd" else workload.zetcd
-                if not flags or not self._wanted(workload.name):
-                    continue
+            for workload in wanted:
+                flags = dict(workload.etcd if side == "etcd" else workload.zetcd)
+                if flags.pop(SPREAD, 0):
+                    assert isinstance(server, Cluster)
+                    flags["endpoint"] = ",".join(server.endpoints)
                 figures = self.load(server, {**flags, "keys": SMALL_KEYS})
                 self.results.setdefault(workload.name, {}).setdefault(side, []).append(figures)
                 self.say(
-                    f"  {workload.name:14} {figures['per_second']:>12,.0f}/s  p50 {figures['p50_us']:>8,.0f} us"
+                    f"  {workload.name:18} {figures['per_second']:>12,.0f}/s  p50 {figures['p50_us']:>8,.0f} us"
                     f"  p99 {figures['p99_us']:>9,.0f} us"
                 )
 
@@ -96,13 +122,13 @@ class Bench:
         with self._server(side) as few, self._server(side) as full:
             self.load(few, {"work": "fill", "clients": 20, "keys": SMALL_KEYS})
             fill = self.load(full, {"work": "fill", "clients": 20, "keys": self.keys})
-            loaded_pss = pss_bytes(full.pid)
+            loaded_pss = pss_bytes(full.pids)
             self.say(f"  {side}: {self.keys:,} keys loaded at {fill['per_second']:,.0f}/s, {loaded_pss >> 20} MiB")
             restarts = []
             for _ in range(max(2, self.rounds)):
                 full.stop()
                 restarts.append(full.start())
-            restarted_pss = pss_bytes(full.pid)
+            restarted_pss = pss_bytes(full.pids)
             self.say(f"  {side}: restart to first get {', '.join(f'{s:.2f} s' for s in restarts)}")
             for _ in range(self.rounds):
                 for workload in WORKLOADS:
@@ -114,7 +140,7 @@ class Bench:
             self.say(f"  {side}: at {SMALL_KEYS:,} keys {small}, at {self.keys:,} keys {many}")
             return {
                 "keys": self.keys, "fill_per_second": fill["per_second"], "loaded_pss": loaded_pss,
-                "restarted_pss": restarted_pss, "used_pss": pss_bytes(full.pid), "restart_s": restarts,
+                "restarted_pss": restarted_pss, "used_pss": pss_bytes(full.pids), "restart_s": restarts,
                 "small": small, "many": many, "disk_bytes": _disk_bytes(full),
             }  # fmt: skip
 
@@ -132,29 +158,49 @@ class Bench:
                 "tests.bench.load",
                 *(f"--{name}={value}" for name, value in options.items()),
             ]
-        before = cpu_seconds(server.pid)
+        before = cpu_seconds(server.pids)
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1_800)
-        used = cpu_seconds(server.pid) - before
+        used = cpu_seconds(server.pids) - before
         if run.returncode:
             raise RuntimeError(f"{' '.join(command)}\n{run.stderr[-4000:]}")
         figures: Figures = json.loads(run.stdout)
         figures["server_cpu_s"] = used
-        figures["pss"] = pss_bytes(server.pid)
+        figures["pss"] = pss_bytes(server.pids)
         figures["server_cpu_ms_per_1000"] = 1e6 * used / max(1, figures["requests_all"])
         figures["client_cpu_ms_per_1000"] = 1e6 * figures["cpu_s"] / max(1, figures["requests"])
         return figures
 
     @contextmanager
+    def _cluster(self, side: str) -> Iterator[Server]:
+        # Three members share the processors: pinned, all three would crowd the same one with the same process.
+        flags = ("--log-level", "error") if side == "etcd" else ("--cpu-affinity=none", *self.zetcd_flags)
+        with _directory(side) as directory:
+            cluster = Cluster(side, directory, flags)
+            try:
+                cluster.start()
+                yield cluster
+            finally:
+                cluster.stop()
+
+    @contextmanager
     def _server(self, side: str) -> Iterator[Server]:
-        directory = Path(tempfile.mkdtemp(prefix=f"bench-{side}-", dir=os.environ.get("BENCH_DIRECTORY")))
-        server: Server = EtcdServer(directory) if side == "etcd" else ZetcdServer(directory, self.zetcd_flags)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
-            shutil.rmtree(directory, ignore_errors=True)
-            os.sync()  # what one side left to the page cache is no burden of the other
+        with _directory(side) as directory:
+            server: Server = EtcdServer(directory) if side == "etcd" else ZetcdServer(directory, self.zetcd_flags)
+            try:
+                server.start()
+                yield server
+            finally:
+                server.stop()
+
+
+@contextmanager
+def _directory(side: str) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix=f"bench-{side}-", dir=os.environ.get("BENCH_DIRECTORY")))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.sync()  # what one side left to the page cache is no burden of the other
 
 
 LOADGO = ROOT / "build/bench/loadgo"

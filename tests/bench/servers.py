@@ -30,8 +30,8 @@ class Server(Protocol):
         ...
 
     @property
-    def pid(self) -> int:
-        """Process id of the server, or of its supervisor."""
+    def pids(self) -> list[int]:
+        """Process ids of the servers, or of their supervisors."""
         ...
 
     def start(self) -> float:
@@ -62,9 +62,9 @@ class EtcdServer:
         return self._member.url
 
     @property
-    def pid(self) -> int:
-        """Process id."""
-        return self._member.pid
+    def pids(self) -> list[int]:
+        """Process ids: one."""
+        return [self._member.pid]
 
     def start(self) -> float:
         """Start; seconds until the first linearizable get was answered."""
@@ -94,10 +94,10 @@ class ZetcdServer:
         return f"tcp://127.0.0.1:{self.port}"
 
     @property
-    def pid(self) -> int:
-        """Process id of the supervisor."""
+    def pids(self) -> list[int]:
+        """Process ids: that of the supervisor."""
         assert self.process is not None
-        return self.process.pid
+        return [self.process.pid]
 
     def start(self) -> float:
         """Start; seconds until the first linearizable get was answered."""
@@ -128,7 +128,7 @@ class ZetcdServer:
         try:
             self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            for item in tree(self.pid):
+            for item in tree(self.process.pid):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     item.kill()
             self.process.wait()
@@ -160,15 +160,16 @@ def tree(pid: int) -> list[psutil.Process]:
     return [parent, *parent.children(recursive=True)]
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of the whole tree."""
+def cpu_seconds(pids: list[int]) -> float:
+    """User and system time of the whole trees."""
     total = 0.0
-    for process in tree(pid):
-        times = process.cpu_times()
-        total += times.user + times.system
+    for pid in pids:
+        for process in tree(pid):
+            times = process.cpu_times()
+            total += times.user + times.system
     return total
 
 
-def pss_bytes(pid: int) -> int:
-    """Proportional set size of the whole tree: shared pages count once, divided among those who map them."""
-    return sum(process.memory_full_info().pss for process in tree(pid))
+def pss_bytes(pids: list[int]) -> int:
+    """Proportional set size of the whole trees: shared pages count once, divided among those who map them."""
+    return sum(process.memory_full_info().pss for pid in pids for process in tree(pid))

@@ -18,6 +18,7 @@ import (
 	"os"
 	"runtime"
 	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -40,7 +41,7 @@ type result struct {
 }
 
 var (
-	endpoint = flag.String("endpoint", "http://127.0.0.1:2379", "client URL of the server")
+	endpoint = flag.String("endpoint", "http://127.0.0.1:2379", "client URL of the server; several for put and get: a,b,c")
 	work     = flag.String("work", "put", "put, get, watch or fill")
 	clients  = flag.Int("clients", 1, "requests outstanding, or watchers")
 	conns    = flag.Int("conns", 1, "connections they share")
@@ -58,8 +59,10 @@ func main() {
 		*conns = *clients
 	}
 	pool := make([]*clientv3.Client, *conns)
+	members := strings.Split(*endpoint, ",")
 	for i := range pool {
-		client, err := clientv3.New(clientv3.Config{Endpoints: []string{*endpoint}, DialTimeout: 5 * time.Second})
+		member := members[i%len(members)]
+		client, err := clientv3.New(clientv3.Config{Endpoints: []string{member}, DialTimeout: 5 * time.Second})
 		check(err)
 		pool[i] = client
 	}
