@@ -80,7 +80,7 @@ class ApplyActor(Actor):
         self._compaction_pause_ms = compaction_pause_ms
         self.machine = machine
         self.flusher = flusher
-        self.snapshots: Snapshots | None = None
+        self.snapshots = Snapshots(self, machine)
         self.counters = {"entries": 0, "blocks": 0, "reads": 0, "flushes": 0, "feed_gaps": 0}
         self._raft: Peer | None = None
         self._wal: Peer | None = None
@@ -115,12 +115,8 @@ class ApplyActor(Actor):
             ReadBatch: self._on_read_batch,
             Subscribe: self._on_subscribe,
             FeedCredit: self._on_feed_credit,
+            **self.snapshots.handlers,
         }
-
-    def attach(self, snapshots: Snapshots) -> None:
-        """Take part in moving whole stores between members."""
-        self.snapshots = snapshots
-        self._handlers.update(snapshots.handlers)
 
     # -- links -----------------------------------------------------------------------------------------------------
     def on_peer(self, peer: Peer) -> None:
@@ -132,8 +128,7 @@ class ApplyActor(Actor):
                 self._wal = peer
             if self._raft is not None and self._wal is not None:
                 # Not before wal can be heard: under the grant blocks come from there alone.
-                machine = self.machine
-                arrived = self.snapshots.arrived if self.snapshots else (0, 0)
+                machine, arrived = self.machine, self.snapshots.arrived
                 self.send(self._raft, Opened(machine.applied, machine.applied_term, machine.configuration, *arrived))
         elif peer.role == "api":
             api = self._apis[peer.incarnation] = ApiLink(peer)
@@ -277,8 +272,7 @@ class ApplyActor(Actor):
             self.send(api.peer, Space(self.machine.db_bytes))
             api.quiet = True
         self._sweep()
-        if self.snapshots is not None:
-            self.snapshots.on_tick(now_ms)
+        self.snapshots.on_tick(now_ms)
 
     def end_turn(self) -> None:
         """Execute, read, answer."""
@@ -297,8 +291,7 @@ class ApplyActor(Actor):
             if api.replies:
                 self.send(api.peer, Replies(api.replies))
                 api.replies = []
-        if self.snapshots is not None:
-            self.snapshots.end_turn()
+        self.snapshots.end_turn()
         self._maybe_flush()
         self._report()
 
@@ -309,9 +302,7 @@ class ApplyActor(Actor):
         for load in self._loads.values():
             if not load.done:
                 return True
-        if self.snapshots is not None and self.snapshots.busy:
-            return True
-        return bool(self._long) and self._long.busy()
+        return self.snapshots.busy or (bool(self._long) and self._long.busy())
 
     def _upto(self, block: Block) -> int:
         """Highest index up to which block may be executed now: committed by raft's word (rule 3); or durable, under the

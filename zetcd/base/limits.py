@@ -104,6 +104,15 @@ LEARNERS_DEFAULT = 1  # --max-learners, etcd's default
 SNAPSHOT_COUNT_DEFAULT = 10_000
 SNAPSHOT_CATCHUP_ENTRIES_DEFAULT = 5_000
 
+# -- snapshots to other members (owner: apply; raft only relays) -----------------------------------
+SNAPSHOT_CHUNK_BYTES = 1 * MIB  # of a chunk; one larger row stands alone
+SNAPSHOT_CHUNK_ROWS = 1_000  # read between two turns, about a millisecond
+SNAPSHOT_WINDOW_CHUNKS = 8  # sent and not stored by the receiver
+SNAPSHOTS_SENDING_MAX = 2  # transfers at once; further members wait in line
+SNAPSHOT_RETRY_MS = 1_000  # an unanswered message is sent again
+SNAPSHOT_SILENCE_MAX_MS = 20_000  # the other side says nothing: the transfer is over
+SNAPSHOT_STALL_MAX_MS = 60_000  # the receiver speaks, but stores nothing
+
 # -- processes (owner: supervisor; deploy/systemd repeats them) ------------------------------------
 WATCHDOG_API_MS = 3_000  # a hung api still accepts connections, so its watchdog is short
 WATCHDOG_LEASE_MS = 5_000

@@ -4,7 +4,7 @@ Whatever changes or syncs a file and fails raises Fatal with the path and the sy
 after a failed fsync the kernel may have dropped the data and call the page clean (rule 22).
 """
 # This port is the system calls themselves; pathlib has no word for half of them.
-# ruff: noqa: PTH100, PTH102, PTH104, PTH108, PTH110, PTH112, PTH116, PTH120, PTH208
+# ruff: noqa: PTH100, PTH102, PTH104, PTH106, PTH108, PTH110, PTH112, PTH116, PTH120, PTH208
 
 import errno
 import fcntl
@@ -154,6 +154,13 @@ class HostFiles:
         """Unlink."""
         with _fatal(path, "remove"):
             os.unlink(path)
+
+    def remove_dir(self, path: str) -> None:
+        """The directory and the files in it."""
+        for name in self.list_dir(path):
+            self.remove(f"{path}/{name}")
+        with _fatal(path, "rmdir"):
+            os.rmdir(path)
 
     def sync_dir(self, path: str) -> None:
         """Fsync of the directory."""

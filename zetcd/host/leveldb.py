@@ -56,7 +56,7 @@ class LevelEngine:
 
     def snapshot(self) -> "LevelScan":
         """See `Engine`."""
-        return LevelScan(self._db.iterator())
+        return LevelScan(self._db.iterator(fill_cache=False))
 
     def size(self) -> int:
         """Bytes of all files; a file that compaction removes meanwhile does not count."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from zetcd.mvcc import keys
-from zetcd.mvcc.engine import Batch, Engine, Get, Pair
+from zetcd.mvcc.engine import Batch, Engine, EngineScan, Get, Pair
 from zetcd.mvcc.layer import Layer
 from zetcd.mvcc.scan import Scan
 
@@ -188,6 +188,15 @@ class Overlay:
         """The state record as last synced; that of an empty store where there is none."""
         record = self.meta.fetch(keys.STATE_KEY)
         return keys.State() if record is None else keys.unpack_state(record)
+
+    def pin(self) -> tuple[EngineScan, keys.State]:
+        """Everything that is synced, as it is now, and where that is: each flush carries the state record."""
+        scan = self._engine.snapshot()
+        record = keys.META + keys.STATE_KEY
+        scan.seek(record)
+        found = scan.take(1)
+        scan.seek(b"")
+        return scan, keys.unpack_state(found[0][1]) if found and found[0][0] == record else keys.State()
 
     def close(self) -> None:
         """Close the engine; unsynced rows are dropped, the log has them."""

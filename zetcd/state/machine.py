@@ -15,7 +15,7 @@ from zetcd.base import limits
 from zetcd.base.errors import Fatal, WireError
 from zetcd.mvcc.compaction import Sweeper
 from zetcd.mvcc.cursor import Cursor
-from zetcd.mvcc.engine import Engine
+from zetcd.mvcc.engine import Engine, EngineScan
 from zetcd.mvcc.hashing import open_hash
 from zetcd.mvcc.history import KeySet, read_history
 from zetcd.mvcc.keys import State, lease_id
@@ -271,6 +271,12 @@ class Machine:
             leases=self._leases.count,
             row_bytes=store.row_bytes,
         )
+
+    def pin(self) -> tuple[tuple[int, int], EngineScan]:
+        """The store as it is on the disk, for another member: log (index, term), and all its rows, pinned there. What
+        has been executed since then is in the log."""
+        scan, state = self._overlay.pin()
+        return (state.applied, state.term), scan
 
     def close(self) -> None:
         """Close the engine; what is not flushed is in the log."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from zetcd.wire.entry import Block
 from zetcd.wire.queries import Read
-from zetcd.wire.results import Result
+from zetcd.wire.results import MemberRow, Result
 
 
 # -- opening a link ------------------------------------------------------------------------------------------------
@@ -112,13 +112,32 @@ class ConfState(Struct, frozen=True, array_like=True, gc=False):
     auto_leave: bool = False
 
 
+class MemberList(Struct, frozen=True, array_like=True, gc=False):
+    """The members as replicated, ids ascending; removed: ids that are never used again."""
+
+    members: list[MemberRow]
+    removed: list[int]
+
+
 class Opened(Struct, frozen=True, array_like=True, tag=20, gc=False):
     """apply -> raft: how far the store is at start. index is synced in LevelDB. conf is the configuration at index;
-    None while the store knows no member (index below the bootstrap entries)."""
+    None while the store knows no member (index below the bootstrap entries). (arrived_index, arrived_term): a complete
+    snapshot beside the store, installed by nobody yet; 0 for none. Answered by Install (rule 7)."""
 
     index: int
     term: int
     conf: ConfState | None = None
+    arrived_index: int = 0
+    arrived_term: int = 0
+    members: MemberList | None = None  # where conf is
+
+
+class Serve(Struct, frozen=True, array_like=True, tag=28, gc=False):
+    """raft -> apply, at the start among several voters: what this member knew as committed in its former life ends at
+    index; with that executed, apply may answer serializable reads and tell api Ready (rule 21). A sole voter gets
+    Grant instead: all of its log counts."""
+
+    index: int
 
 
 class Blocks(Struct, frozen=True, array_like=True, tag=21, gc=False):
@@ -172,6 +191,56 @@ class Applied(Struct, frozen=True, array_like=True, tag=27, gc=False):
     flushed_term: int
     bytes: int
     conf: ConfState | None = None  # set where a MemberChange at or below index was accepted (rule 14)
+    members: MemberList | None = None  # with conf
+
+
+# -- snapshots: raft <-> apply -------------------------------------------------------------------------------------
+class SnapshotWanted(Struct, frozen=True, array_like=True, tag=36, gc=False):
+    """raft -> apply: member is behind the log of this leader of term: send it the store (design rule 7)."""
+
+    member: int
+    term: int
+
+
+class SnapshotUnwanted(Struct, frozen=True, array_like=True, tag=37, gc=False):
+    """raft -> apply: this member does not lead any more, or member (0: all) needs none: stop sending."""
+
+    member: int
+
+
+class Relay(Struct, frozen=True, array_like=True, tag=38, gc=False):
+    """apply -> raft: data (`zetcd.wire.snapshot`) for member; raft -> apply: data from member."""
+
+    member: int
+    data: bytes
+
+
+class SnapshotSent(Struct, frozen=True, array_like=True, tag=39, gc=False):
+    """apply -> raft: a transfer is over. pinned: it has begun, raft keeps its log from index on; otherwise member is at
+    index or beyond, or it failed (0)."""
+
+    member: int
+    index: int
+    pinned: bool = False
+
+
+class SnapshotArrived(Struct, frozen=True, array_like=True, tag=40, gc=False):
+    """apply -> raft: the store as of (index, term), sent by source as leader of leader_term, is complete and synced
+    beside the own one. Step it into the core; answered by Install."""
+
+    source: int
+    leader_term: int
+    index: int
+    term: int
+    conf: ConfState
+
+
+class Install(Struct, frozen=True, array_like=True, tag=41, gc=False):
+    """raft -> apply: the log's mark stands at (index, term), synced: switch to the store that arrived. index 0: it is
+    not needed, remove it."""
+
+    index: int
+    term: int
 
 
 # -- api, lease -> raft --------------------------------------------------------------------------------------------
@@ -383,6 +452,7 @@ Message = (
     | Persisted
     | Release
     | Opened
+    | Serve
     | Blocks
     | Commit
     | Grant
@@ -390,6 +460,12 @@ Message = (
     | Revoked
     | ReadState
     | Applied
+    | SnapshotWanted
+    | SnapshotUnwanted
+    | Relay
+    | SnapshotSent
+    | SnapshotArrived
+    | Install
     | Propose
     | MoveLeader
     | Refused

@@ -26,8 +26,9 @@ ROUTES = (
     Route("wal", "raft", True, f"PERSIST_INFLIGHT_BYTES_MAX = {limits.PERSIST_INFLIGHT_BYTES_MAX}",
           "raft keeps the blocks in its log and refuses proposals over UNCOMMITTED_BYTES_MAX"),
     Route("wal", "apply", True, "one Persisted a turn of wal", "cannot fill: raft's window on wal bounds it"),
-    Route("raft", "apply", True, f"APPLY_INFLIGHT_BYTES_MAX = {limits.APPLY_INFLIGHT_BYTES_MAX}",
-          "raft keeps the blocks in its log until Applied returns credit"),
+    Route("raft", "apply", True, f"APPLY_INFLIGHT_BYTES_MAX = {limits.APPLY_INFLIGHT_BYTES_MAX}; "
+          f"of snapshots SNAPSHOT_WINDOW_CHUNKS = {limits.SNAPSHOT_WINDOW_CHUNKS} each way",
+          "raft keeps the blocks in its log until Applied returns credit; the sender reads no further chunk"),
     Route("raft", "api", False, f"INFLIGHT_BYTES_MAX = {limits.INFLIGHT_BYTES_MAX}",
           "api answers too many requests"),
     Route("raft", "lease", False, f"LEASE_REVOKES_INFLIGHT_MAX = {limits.LEASE_REVOKES_INFLIGHT_MAX}",
