@@ -7,6 +7,8 @@ makes it the current one. Callers put at most one change of a key into a revisio
 Nothing here asks for sizes on disk or for a clock: the same calls leave the same rows on every member.
 """
 
+from collections.abc import Callable
+
 from zetcd.base import limits
 from zetcd.mvcc import keys
 from zetcd.mvcc.counts import Counts
@@ -30,12 +32,14 @@ class Store:
     """Keys and versions above an overlay."""
 
     __slots__ = (
-        "_sub", "compact_revision", "counts", "current", "event_level", "events", "former", "keys", "log", "overlay",
-        "revision", "row_bytes",
+        "_sub", "alive", "compact_revision", "counts", "current", "event_level", "events", "former", "keys", "log",
+        "overlay", "revision", "row_bytes",
     )  # fmt: skip
 
-    def __init__(self, overlay: Overlay, state: keys.State) -> None:
+    def __init__(self, overlay: Overlay, state: keys.State, alive: Callable[[], None] = lambda: None) -> None:
+        """alive: called between slices of a change that touches many keys, so that work is not taken for a hang."""
         self.overlay = overlay
+        self.alive = alive
         self.current, self.former, self.log = overlay.current, overlay.former, overlay.log
         self.revision = state.revision
         self.compact_revision = state.compact_revision
@@ -107,9 +111,17 @@ class Store:
         scan = self.current.scan(start, stop)
         while not scan.done:
             former += scan.take(limits.READ_SLICE_KEYS)
+            self.alive()
         scan.close()
-        for key, _ in former:
-            self.delete(key)
+        self.delete_keys([key for key, _ in former])
+        return former
+
+    def delete_keys(self, keys: list[bytes]) -> list[bytes | None]:
+        """Delete each of keys; the former rows, None where a key did not exist."""
+        former: list[bytes | None] = []
+        for first in range(0, len(keys), limits.READ_SLICE_KEYS):
+            former += [self.delete(key) for key in keys[first : first + limits.READ_SLICE_KEYS]]
+            self.alive()
         return former
 
     def commit(self) -> int:

@@ -94,7 +94,7 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     stores = Stores(settings.member_dir, sync=not settings.unsafe_no_fsync)
     arrived = stores.tidy()
     stage = HostStage(stores)
-    machine = Machine(LevelEngine(stores.path, sync=stores.sync))
+    machine = Machine(LevelEngine(stores.path, sync=stores.sync), notifier.watchdog)
     actor = ApplyActor(machine, flusher, settings.compaction_batch_limit, settings.compaction_sleep_ms)
     receiver = actor.snapshots.attach(stage, stores, arrived)
     loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "apply")), context, notifier)

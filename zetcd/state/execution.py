@@ -209,9 +209,10 @@ class Execution:
         scan = self.leases.keys_of(revoke.id)
         while not scan.done:
             keys += [attached_key(key) for key, _ in scan.take(1_000)]
+            store.alive()
         scan.close()
-        for key in keys:
-            self.leases.move(key, store.delete(key), 0)
+        for key, former in zip(keys, store.delete_keys(keys), strict=True):
+            self.leases.move(key, former, 0)
         self.leases.remove(revoke.id)
         self.outcome.revoked.append(revoke.id)
         return Done(store.commit())

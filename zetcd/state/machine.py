@@ -50,12 +50,13 @@ class Machine:
         "_queries", "_store", "_sweeper", "applied", "applied_term", "flushed_index", "flushed_term",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, alive: Callable[[], None] = lambda: None) -> None:
+        """alive: called every now and then within a long change; see `Store`."""
         self._overlay = overlay = Overlay(engine)
         state = overlay.state()
         self.applied = self.flushed_index = state.applied
         self.applied_term = self.flushed_term = state.term
-        self._store = Store(overlay, state)
+        self._store = Store(overlay, state, alive)
         self._sweeper = Sweeper(self._store, state)
         self._leases = Leases(overlay, state.leases)
         self._members = Members(overlay)
@@ -223,7 +224,9 @@ class Machine:
         return self._building is not None
 
     def freeze(self, now_ms: int, *, force: bool = False) -> Flush | None:
-        """Call with every tick, and after turns that write much, while no flush is under way. A Flush that is due (by bytes, by age, or by force) and
+        """Call with every tick, and after turns that write much, while no flush is under way. A Flush that is due (by
+        bytes, by age, or by force) and complete: have it written (`Flush.write`, on a thread of its own), then call
+        `flushed`."""Call with every tick, and after turns that write much, while no flush is under way. A Flush that is due (by bytes, by age, or by force) and
         complete: have it written (`Flush.write`, on a thread of its own), then call `flushed`."""
         assert self._flushing is None, "one flush at a time"
         overlay = self._overlay

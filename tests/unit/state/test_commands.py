@@ -3,9 +3,11 @@
 import pytest
 
 from tests.unit.state.replica import Replica, shown
+from zetcd.base import limits
 from zetcd.base.errors import DUPLICATE_KEY, FUTURE_REVISION, KEY_NOT_FOUND, LEASE_NOT_FOUND, Error
 from zetcd.mvcc.engine import MemoryEngine
 from zetcd.mvcc.keys import header_of, value_of
+from zetcd.state.machine import Machine
 from zetcd.wire.entry import (
     IGNORE_LEASE,
     IGNORE_VALUE,
@@ -14,6 +16,7 @@ from zetcd.wire.entry import (
     Compare,
     DeleteRange,
     LeaseGrant,
+    LeaseRevoke,
     NoOp,
     Put,
     Range,
@@ -200,3 +203,22 @@ def test_event_levels(replica: Replica) -> None:
     outcome = replica.execute(*commands)
     assert [event.prev is None for event in outcome.events] == [True, False, False]
     assert (outcome.previous, outcome.revision) == (7, 10)
+
+
+@pytest.mark.parametrize("by_lease", [False, True])
+def test_a_change_of_very_many_keys_gives_signs_of_life(by_lease: bool) -> None:
+    """A delete of millions of keys takes longer than the watchdog allows a silence, and would be executed again after
+    the restart: for ever."""
+    signs: list[int] = []
+    machine = Machine(MemoryEngine(), lambda: signs.append(machine.applied))
+    count = 3 * limits.READ_SLICE_KEYS
+    replica = Replica(MemoryEngine())
+    commands: list[Command] = [LeaseGrant(9, 60), *(Put(b"%06d" % number, b"", 9) for number in range(count))]
+    machine.apply(replica.propose(commands))
+    assert not signs
+    machine.apply(replica.propose([LeaseRevoke(9) if by_lease else DeleteRange(b"0", b"1")]))
+    assert len(signs) >= 6
+    assert set(signs) == {count + 1}, "before the change took effect"
+    answer = machine.query(Range(b"0", b"1", count_only=True))
+    assert isinstance(answer, RangeDone)
+    assert answer.count == 0
