@@ -226,8 +226,7 @@ class Machine:
     def freeze(self, now_ms: int, *, force: bool = False) -> Flush | None:
         """Call with every tick, and after turns that write much, while no flush is under way. A Flush that is due (by
         bytes, by age, or by force) and complete: have it written (`Flush.write`, on a thread of its own), then call
-        `flushed`."""Call with every tick, and after turns that write much, while no flush is under way. A Flush that is due (by bytes, by age, or by force) and
-        complete: have it written (`Flush.write`, on a thread of its own), then call `flushed`."""
+        `flushed`."""
         assert self._flushing is None, "one flush at a time"
         overlay = self._overlay
         flush = self._building
