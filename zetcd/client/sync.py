@@ -260,6 +260,32 @@ class Client:
         """``members`` of the cluster."""
         return self.call(wire.MemberListRequest(linearizable), timeout=timeout)
 
+    def member_add(
+        self, peer_urls: Iterable[str], *, learner: bool = False, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Add a member, as a voter or a learner; ``member`` of the reply has its ``ID``."""
+        return self.call(wire.MemberAddRequest(list(peer_urls), learner), timeout=timeout)
+
+    def member_remove(self, member_id: int, *, timeout: float | None = None) -> dict[str, Any]:
+        """Remove a member; its process stops by itself."""
+        return self.call(wire.MemberRemoveRequest(member_id), timeout=timeout)
+
+    def member_update(
+        self, member_id: int, peer_urls: Iterable[str], *, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Give a member other peer URLs."""
+        return self.call(wire.MemberUpdateRequest(member_id, list(peer_urls)), timeout=timeout)
+
+    def member_promote(self, member_id: int, *, timeout: float | None = None) -> dict[str, Any]:
+        """Make a voter of a learner that has caught up."""
+        return self.call(wire.MemberPromoteRequest(member_id), timeout=timeout)
+
+    def move_leader(
+        self, target_id: int, *, endpoint: str | None = None, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Have the leader, which must be the one asked, hand over to target_id."""
+        return self.call(wire.MoveLeaderRequest(target_id), timeout=timeout, endpoint=endpoint)
+
     def alarm(
         self, action: str | int = "GET", alarm: str | int = "NONE", *, member_id: int = 0, timeout: float | None = None
     ) -> dict[str, Any]:

@@ -50,6 +50,8 @@ _NEVER_APPENDED = frozenset(
     error.message
     for error in (etcd.NO_LEADER, etcd.NOT_LEADER, etcd.TOO_MANY_REQUESTS, etcd.STOPPED, etcd.LEARNER_UNSUPPORTED)
 )
+_NOT_NOW = _NEVER_APPENDED | {etcd.UNHEALTHY.message}
+"""Never appended either, but not to be tried again at once: a disk hangs, or a majority is in danger."""
 
 
 def refused_for_sure(error: ErrorMap) -> bool:
@@ -64,4 +66,4 @@ def worth_repeating(error: ErrorMap) -> bool:
 
 def leaves_unknown(error: ErrorMap) -> bool:
     """Whether a write that failed so may have been applied nevertheless."""
-    return error.code in _UNDECIDED and not refused_for_sure(error)
+    return error.code in _UNDECIDED and error.message not in _NOT_NOW

@@ -414,7 +414,8 @@ ENUM_FIELDS: dict[str, dict[str, int]] = {
     "sort_target": {item.name: item.value for item in SortTarget},
     "result": {item.name: item.value for item in CompareResult},
     "target": {item.name: item.value for item in CompareTarget},
-    "action": {"GET": 0, "ACTIVATE": 1, "DEACTIVATE": 2},
+    # Of alarm, and of downgrade.
+    "action": {"GET": 0, "ACTIVATE": 1, "DEACTIVATE": 2, "VALIDATE": 0, "ENABLE": 1, "CANCEL": 2},
     "alarm": {"NONE": 0, "NOSPACE": 1, "CORRUPT": 2},
     "filters": {"NOPUT": 0, "NODELETE": 1},
 }

@@ -97,6 +97,7 @@ _CHECK_FLAGS = (
     flag("auto-defrag", False, "accepted, does nothing: the store compacts its files by itself"),
     flag("load", "s", "workload: s(small), m(medium), l(large), xl(xLarge)"),
 )
+_PEER_URLS = flag("peer-urls", "", "comma separated peer URLs of the member")
 _CLUSTER = flag("cluster", False, "ask every endpoint of the member list")
 
 _PUT_LONG = """\
@@ -130,6 +131,10 @@ get k2
 del k1 --prev-kv
 
 Targets: ver(sion), c(reate), m(od), val(ue), lease (in hexadecimal). Results: = != < >."""
+
+_REPLACE_LONG = """\
+Adds the new member as a learner, prints what it is to be started with, waits until it has caught up, makes it a voter,
+and removes the old one. Given again, at any point and from anywhere, it goes on where it stopped."""
 
 _COMPLETION_LONG = """\
 Prints a script that completes commands and flags:
@@ -232,6 +237,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _group("member", "Members of the cluster"),
     _command(
+        "add <memberName> [options]",
+        "Adds a member",
+        "member:add",
+        (flag("learner", False, "as a learner, which does not vote yet"), _PEER_URLS),
+        group="member",
+    ),
+    _command(
         "list",
         "Lists all members",
         "member:show",
@@ -239,6 +251,18 @@ COMMANDS: tuple[Command, ...] = (
         "With -w simple the columns are ID, status, name, peer addresses, client addresses, is learner.",
         "member",
     ),
+    _command("promote <memberID> [options]", "Makes a learner a voter", "member:promote", group="member"),
+    _command("remove <memberID> [options]", "Removes a member", "member:remove", group="member"),
+    _command(
+        "replace <old memberID> <memberName> [options]",
+        "Replaces a member by a new one (not in etcdctl)",
+        "replace:replace",
+        (_PEER_URLS, flag("wait", 600.0, "how long the new member may take to start and catch up", duration=True)),
+        _REPLACE_LONG,
+        "member",
+    ),
+    _command("update <memberID> [options]", "Changes the peer URLs", "member:update", (_PEER_URLS,), group="member"),
+    _command("move-leader <target memberID>", "Hands leadership to another member", "member:move_leader"),
     _command(
         "put [options] <key> <value> (<value> can also be given from stdin)",
         "Writes a key",

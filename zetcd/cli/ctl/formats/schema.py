@@ -66,6 +66,11 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         (5, "isLearner", "int"),
     ),
     "MemberListResponse": (_HEADER, (2, "members", "*Member")),
+    "MemberAddResponse": (_HEADER, (2, "member", "Member"), (3, "members", "*Member")),
+    "MemberRemoveResponse": (_HEADER, (2, "members", "*Member")),
+    "MemberUpdateResponse": (_HEADER, (2, "members", "*Member")),
+    "MemberPromoteResponse": (_HEADER, (2, "members", "*Member")),
+    "MoveLeaderResponse": (),  # etcd sends no header here
     "StatusResponse": (
         _HEADER,
         (2, "version", "str"),
@@ -96,6 +101,11 @@ KINDS = {
     "leases": "LeaseLeasesResponse",
     "alarm": "AlarmResponse",
     "members": "MemberListResponse",
+    "member_added": "MemberAddResponse",
+    "member_removed": "MemberRemoveResponse",
+    "member_updated": "MemberUpdateResponse",
+    "member_promoted": "MemberPromoteResponse",
+    "leader_moved": "MoveLeaderResponse",
 }
 """What the printers call a reply, and its message."""
 

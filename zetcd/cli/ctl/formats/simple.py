@@ -103,6 +103,14 @@ def _health(reply: Reply, _: Options) -> bytes:
     return out.encode()
 
 
+def _member_changed(what: str) -> Printer:
+    def show(reply: Reply, _: Options) -> bytes:
+        member = reply["member"]["ID"] if "member" in reply else reply["ID"]
+        return f"Member {member:16x} {what} cluster {reply['header'].get('cluster_id', 0):16x}\n".encode()
+
+    return show
+
+
 PRINTERS: dict[str, Printer] = {
     "put": _put,
     "get": _get,
@@ -117,6 +125,11 @@ PRINTERS: dict[str, Printer] = {
     "lease_time_to_live": _time_to_live,
     "leases": _leases,
     "alarm": _alarm,
+    "member_added": _member_changed("added to"),
+    "member_removed": _member_changed("removed from"),
+    "member_updated": _member_changed("updated in"),
+    "member_promoted": _member_changed("promoted in"),
+    "leader_moved": lambda r, _: f"Leadership transferred from {r['from']:x} to {r['to']:x}\n".encode(),
     "members": lambda r, _: _joined(member_rows(r)),
     "statuses": lambda r, _: _joined(status_rows(r)),
     "hashes": lambda r, _: _joined(hash_rows(r)),
