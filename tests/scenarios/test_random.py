@@ -15,17 +15,19 @@ from zetcd.raft.config import Config
 class Chaos:
     """One seed's run."""
 
-    def __init__(self, seed: int, size: int = 3, members: int | None = None) -> None:
+    def __init__(self, seed: int, size: int = 3, members: int | None = None, lease_reads: bool = False) -> None:
+        """lease_reads: with the clock assumption kept, all members tick at once."""
         self.random = random = Random(seed)
         catchup = random.choice([0, 3, 1000])
         pre_vote = random.random() < 0.7
-        check_quorum = random.random() < 0.7
+        check_quorum = random.random() < 0.7 or lease_reads
         # Without PreVote one with a shorter timeout and an old log can keep raising the term under the others for ever.
         self.cluster = Cluster(
             size,
             lambda member: Config(
                 member,
-                election_ticks=random.choice([3, 10]) if pre_vote else 10,
+                election_ticks=random.choice([3, 10]) if pre_vote and not lease_reads else 10,
+                lease_reads=lease_reads,
                 pre_vote=pre_vote,
                 check_quorum=check_quorum,
                 append_bytes_max=random.choice([50, 1 << 20]),
@@ -44,9 +46,9 @@ class Chaos:
             (lambda _: self.deliver_some(), 30),
             (lambda node: node.act(), 25),
             (lambda node: node.sync(random.randrange(3)), 15),
-            (lambda node: node.core.tick(), 10),
+            (self.tick_all, 4) if lease_reads else (lambda node: node.core.tick(), 10),
             (self.propose, 10),
-            (self.read, 4),
+            (self.read, 15 if lease_reads else 4),
             (self.crash, 0.06),
             (self.partition, 0.2),
             (lambda _: self.cluster.heal(), 0.3),
@@ -72,6 +74,10 @@ class Chaos:
         action(node)
         if self.random.random() < 0.002:
             self.cluster.matching()
+
+    def tick_all(self, _node: Node) -> None:
+        for node in self.cluster.up():
+            node.core.tick()
 
     def read(self, node: Node) -> None:
         self.reads += 1
@@ -187,5 +193,21 @@ def test_members_come_and_go(seed: int) -> None:
 def test_one_member(seed: int) -> None:
     chaos = Chaos(3000 + seed, 1)
     for _ in range(4000):
+        chaos.step()
+    chaos.heal()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_last_two_part_and_many_come_and_go(seed: int) -> None:
+    chaos = Chaos(4000 + seed, 1 + seed % 3, 8)
+    for _ in range(8000):
+        chaos.step()
+    chaos.heal()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_leased_reads_are_linearizable_while_the_clock_assumption_holds(seed: int) -> None:
+    chaos = Chaos(5000 + seed, 3, 5, lease_reads=True)
+    for _ in range(8000):
         chaos.step()
     chaos.heal()
