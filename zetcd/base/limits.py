@@ -103,6 +103,7 @@ PROMOTE_LAG_ENTRIES_MAX = 1_000  # --auto-promote: a learner lacks no more than 
 LEARNERS_DEFAULT = 1  # --max-learners, etcd's default
 SNAPSHOT_COUNT_DEFAULT = 10_000
 SNAPSHOT_CATCHUP_ENTRIES_DEFAULT = 5_000
+SNAPSHOT_PIN_TICKS = 600  # for which the log behind a snapshot is kept once it has arrived: a minute of heartbeats
 
 # -- snapshots to other members (owner: apply; raft only relays) -----------------------------------
 SNAPSHOT_CHUNK_BYTES = 1 * MIB  # of a chunk; one larger row stands alone

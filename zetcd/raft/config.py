@@ -30,6 +30,8 @@ class Config:
     inflight_messages_max: int = limits.INFLIGHT_MESSAGES_MAX
     inflight_bytes_max: int = limits.INFLIGHT_BYTES_PER_FOLLOWER
     catchup_entries: int = limits.SNAPSHOT_CATCHUP_ENTRIES_DEFAULT
+    snapshot_count: int = 0  # the log is cut once it holds so many applied entries more than catchup_entries
+    pin_ticks: int = limits.SNAPSHOT_PIN_TICKS
     log_bytes_max: int = limits.LOG_CACHE_BYTES_MAX  # twice that while a snapshot is on its way (rule 7)
 
     def __post_init__(self) -> None:

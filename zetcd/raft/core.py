@@ -190,6 +190,16 @@ class Core:
         if type(self.role) is Follower and self.leader:
             self.become_follower(self.term, 0)
 
+    @property
+    def flushed(self) -> int:
+        """The store is synced up to here: no snapshot of it stands below."""
+        return self._flushed
+
+    def snapshot_started(self, member: int, index: int) -> None:
+        """A snapshot as of index is on its way to member: the log behind it is kept for it (rule 7)."""
+        if isinstance(self.role, Leader):
+            self.role.snapshot_started(member, index)
+
     def snapshot_finished(self, member: int, index: int) -> None:
         """A snapshot was installed by member at index, or failed (0)."""
         if isinstance(self.role, Leader):
@@ -219,7 +229,8 @@ class Core:
             self._flushed = flushed
             config = self.config
             keep = min(flushed, self.role.keep if isinstance(self.role, Leader) else flushed)
-            log.compact(min(keep, index - config.catchup_entries))
+            if index - log.base_index > config.snapshot_count + config.catchup_entries:
+                log.compact(min(keep, index - config.catchup_entries))
             if log.bytes > config.log_bytes_max:
                 log.compact(keep if log.bytes <= 2 * config.log_bytes_max else flushed)
         self.role.on_applied()

@@ -47,6 +47,7 @@ class Leader:
         self._farewell = 0
         self._departing: dict[int, int] = {}  # ticks for which a removed member is still served
         self._kept: dict[int, int] = {}  # by member with a snapshot on its way, the entry behind which its log goes on
+        self._pins: dict[int, int] = {}  # ticks for which that is kept after the snapshot has arrived
         self._lease = Lease(core.config.election_ticks // 2 if core.config.lease_reads else 0)
         self.handlers: dict[type[PeerMessage], Callable[[Any], None]] = {
             AppendReply: self.on_append_reply,
@@ -121,7 +122,7 @@ class Leader:
 
     def _forget(self, member: int) -> None:
         del self._departing[member], self.peers[member]
-        self._kept.pop(member, None)
+        self._unpin(member)
         self.match.pop(member, None)
         self.reads.echoed.pop(member, None)
 
@@ -140,6 +141,10 @@ class Leader:
             self._departing[member] -= 1
             if not self._departing[member]:
                 self._forget(member)
+        for member in list(self._pins):
+            self._pins[member] -= 1
+            if not self._pins[member]:
+                self._unpin(member)
         if self.elapsed >= core.config.election_ticks:
             self.elapsed = 0
             if core.config.check_quorum and not self._quorum_active():
@@ -228,7 +233,8 @@ class Leader:
         if term is None:
             progress.become_snapshot(log.committed)
             if member not in self._departing:
-                self._kept[member] = log.applied
+                self._kept[member] = core.flushed
+                self._pins.pop(member, None)
                 core.snapshots_wanted.append(member)
             return False
         blocks = log.blocks_from(progress.next, core.config.append_bytes_max)
@@ -261,7 +267,7 @@ class Leader:
             progress.become_probe()
         if progress.state == State.PROBE:
             progress.become_replicate()
-            self._kept.pop(message.source, None)
+            self._unpin(message.source)
         self._maybe_commit()
         self._maybe_hand_over()
 
@@ -278,14 +284,25 @@ class Leader:
         if message.source == self.transferee:
             self._maybe_hand_over()  # the word may have been lost
 
+    def snapshot_started(self, member: int, index: int) -> None:
+        """See `Core.snapshot_started`."""
+        if member in self._kept:
+            self._kept[member] = index
+
+    def _unpin(self, member: int) -> None:
+        self._kept.pop(member, None)
+        self._pins.pop(member, None)
+
     def snapshot_finished(self, member: int, index: int) -> None:
         """A snapshot at index was installed by member, or failed (0): probe where it is now."""
         progress = self.peers.get(member)
         if progress is not None and progress.state == State.SNAPSHOT:
-            progress.snapshot = index
+            progress.snapshot = min(index, self.core.log.last_index)
             progress.become_probe()
-            if not index:
-                self._kept.pop(member, None)
+            if index:
+                self._pins[member] = self.core.config.pin_ticks
+            else:
+                self._unpin(member)
             progress.waiting = True  # until a heartbeat is answered: a failing snapshot must not spin
 
     # -- reads -------------------------------------------------------------------------------------------------------

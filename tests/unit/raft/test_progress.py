@@ -1,5 +1,7 @@
 """Replication to one follower: probing, windows, loss, and falling out of the log."""
 
+from dataclasses import replace
+
 from tests.paper.stepping import acknowledge, data, drain, leader, make, only, runs
 from zetcd.raft.core import Core
 from zetcd.raft.leader import Leader
@@ -126,6 +128,84 @@ def test_a_follower_whose_entries_are_gone_wants_a_snapshot_and_goes_on_after_it
     [append] = [a for a in only(drain(core), Append) if a.target == 2]
     assert append.previous_index == 4
     assert of(core, 2).state == State.REPLICATE
+
+
+def wants_snapshot() -> Core:
+    """A leader at entry 8, flushed up to 6, whose log begins behind 3; member 2 needs entry 1."""
+    core = leader()
+    core.config = replace(core.config, catchup_entries=0, pin_ticks=3)
+    acknowledge(core, 3)
+    for _ in range(7):
+        propose(core)
+        acknowledge(core, 3)
+    core.applied(8, 3)
+    core.step(AppendReply(1, 2, 1, 0, rejected=True, hint_index=0, hint_term=0))
+    ready = core.ready()
+    assert ready is not None
+    assert ready.snapshots_wanted == [2]
+    return core
+
+
+def test_rule_07_the_log_behind_a_snapshot_on_its_way_is_kept() -> None:
+    """It used to be kept from what was applied; the snapshot stands at what is flushed, which is earlier."""
+    core = wants_snapshot()
+    core.applied(8, 6)
+    assert core.log.base_index == 3, "apply has not said where its snapshot stands: not below what was flushed"
+    core.snapshot_started(2, 5)
+    core.applied(8, 8)
+    assert core.log.base_index == 5
+    core.snapshot_finished(2, 5)
+    core.step(HeartbeatReply(1, 2, 1, 0))
+    [append] = [a for a in only(drain(core), Append) if a.target == 2]
+    assert append.previous_index == 5
+    core.step(AppendReply(1, 2, 1, 8))
+    propose(core)
+    acknowledge(core, 3)
+    core.applied(9, 9)
+    assert core.log.base_index == 9, "taken up: nothing is kept any more"
+
+
+def test_rule_07_the_log_is_not_kept_for_ever_for_a_member_that_does_not_take_it_up() -> None:
+    core = wants_snapshot()
+    core.snapshot_started(2, 5)
+    core.snapshot_finished(2, 5)
+    for _ in range(3):
+        assert core.log.base_index == 3
+        core.tick()
+        core.step(HeartbeatReply(1, 3, 1, 0))
+    core.applied(8, 8)
+    assert core.log.base_index == 8
+
+
+def test_rule_07_the_log_is_not_kept_beyond_its_bound() -> None:
+    core = wants_snapshot()
+    core.snapshot_started(2, 5)
+    core.config = replace(core.config, log_bytes_max=core.log.bytes // 5)
+    core.applied(8, 8)
+    assert core.log.base_index == 8
+
+
+def test_a_receiver_ahead_of_everything_known_here_is_probed_at_the_end_of_the_log() -> None:
+    core = wants_snapshot()
+    core.snapshot_finished(2, 500)
+    core.step(HeartbeatReply(1, 2, 1, 0))
+    [append] = [a for a in only(drain(core), Append) if a.target == 2]
+    assert append.previous_index == 8
+
+
+def test_the_log_is_cut_once_in_snapshot_count_entries_and_keeps_the_catch_up_entries() -> None:
+    core = leader()
+    core.config = replace(core.config, snapshot_count=4, catchup_entries=2)
+    acknowledge(core, 2)
+    acknowledge(core, 3)
+    bases = []
+    for index in range(2, 16):
+        propose(core)
+        acknowledge(core, 2)
+        acknowledge(core, 3)
+        core.applied(index, index)
+        bases.append(core.log.base_index)
+    assert bases == [0, 0, 0, 0, 0, 5, 5, 5, 5, 5, 10, 10, 10, 10]
 
 
 def test_answers_of_strangers_and_beyond_the_log_are_ignored() -> None:
