@@ -13,7 +13,7 @@ WORKERS ?= 4
 SECONDS_EACH ?= 10
 ROUNDS ?= 3
 
-.PHONY: help setup run test check format bench bench-short chaos fuzz slow power systemd differential profile clean
+.PHONY: help setup run cluster test check format bench bench-short chaos fuzz slow power systemd differential profile clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ $(BIN)/python:
 # -- using it ---------------------------------------------------------------------------------------------------------
 run: .venv/.run ## set up and run one member in ./default.zetcd (tcp://127.0.0.1:2378); ARGS="--flag value"
 	exec $(BIN)/zetcd --name default --data-dir default.zetcd $(ARGS)
+
+cluster: .venv/.run ## set up and run three members in ./local.zetcd (tcp://127.0.0.1:2378, 2388, 2398)
+	exec $(BIN)/zetcd local-cluster $(ARGS)
 
 # -- proving it -------------------------------------------------------------------------------------------------------
 test: check ## set up and pass the tests (the default suite: what CI runs)

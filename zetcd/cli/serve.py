@@ -12,7 +12,7 @@ import zetcd
 from zetcd.base.errors import Fatal, Refusal
 from zetcd.base.settings import Settings
 from zetcd.host import logs
-from zetcd.host.process import EX_FATAL, entitle
+from zetcd.host.process import EX_FATAL, die_with_parent, entitle
 from zetcd.node import bootstrap
 from zetcd.node.children import actor_command
 from zetcd.node.config import load
@@ -36,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"zetcd: {_LATER[words[0]]} is not part of this release\n")
         return EX_REFUSED
     try:
+        if words[:1] == ["local-cluster"]:
+            from zetcd.node.local_cluster import main as local_cluster  # several members, each a program of its own
+
+            return local_cluster(words[1:])
         config = load(words)
         if config.wants:
             _say(help_text() if config.wants == "help" else version_text())
@@ -55,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def serve(settings: Settings, warnings: list[str]) -> int:
     """Run the member until it is told to stop; the exit code."""
     entitle("supervisor")
+    die_with_parent()
     warnings += bootstrap.make_directories(settings)
     claims = bootstrap.claim_member(settings)
     journal = logs.configure(settings, "supervisor")

@@ -8,6 +8,8 @@ USAGE = """\
 Usage:
   zetcd [flags]                    run a member: all its processes, supervised
   zetcd actor ROLE [N] [flags]     run one of its processes: wal, raft, apply, lease, api (systemd does; see deploy/)
+  zetcd local-cluster [--members 3] [--data-dir DIR] [flags]
+                                   run several members on this machine, for trying out
   zetcd --config-file FILE         the same flags from a YAML file, in etcd's format
   zetcd --version
   zetcd --help                     all flags
