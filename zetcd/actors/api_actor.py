@@ -91,7 +91,7 @@ class ApiActor(Actor):
         self._recovered = False
         self._indexes_wanted: list[int] = []
         self._stopping = False
-        self._alarm_raised = False
+        self._alarm_due_ms = 0  # when a put over the quota raises the alarm again
         self._handlers: dict[type, Callable[..., None]] = {
             Replies: self._on_replies,
             Feed: self._on_feed,
@@ -254,15 +254,15 @@ class ApiActor(Actor):
         quota = self.settings.quota_backend_bytes
         if quota <= 0 or self.db_bytes + cost < quota:
             return True
-        if not self._alarm_raised:
-            self._alarm_raised = True
+        if self.now_ms >= self._alarm_due_ms:
+            self._alarm_due_ms = self.now_ms + limits.ALARM_AGAIN_MS
             alarm = Alarm(1, self.member, 1)
             self.calls.write(Call(NOWHERE, 0, _ignore, alarm, on_failed=self._alarm_failed), alarm, 64)
         self.refuse(ticket, index, errors.NO_SPACE)
         return False
 
     def _alarm_failed(self, _call: Call, _failed: Failed) -> None:
-        self._alarm_raised = False
+        self._alarm_due_ms = 0
 
     def read(self, call: Call, query: Query) -> None:
         """Ask apply."""
@@ -336,8 +336,6 @@ class ApiActor(Actor):
 
     def _on_space(self, _peer: Peer, message: Space) -> None:
         self.db_bytes = message.db_bytes
-        if self._alarm_raised and self.db_bytes < self.settings.quota_backend_bytes:
-            self._alarm_raised = False
 
     def _on_standing(self, _peer: Peer, message: Standing) -> None:
         term = self.standing.term

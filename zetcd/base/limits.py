@@ -17,6 +17,7 @@ ENVELOPE_BYTES_MAX = 1 * KIB  # their bytes together
 INFLIGHT_REQUESTS_MAX = 20_000  # admitted and unanswered, per api process
 INFLIGHT_BYTES_MAX = 256 * MIB  # their bytes, per api process
 APPLY_LAG_ENTRIES_MAX = 5_000  # commit - apply gap beyond which writes are refused (etcd's figure)
+ALARM_AGAIN_MS = 1_000  # over the quota the NOSPACE alarm is proposed this often: somebody may have disarmed it
 REQUEST_TIMEOUT_BASE_MS = 5_000  # + 2 election timeouts: etcd's ReqTimeout
 CLIENT_SEND_FRAMES_MAX = 512  # SNDHWM of one client's pipe
 CLIENT_RECEIVE_FRAMES_MAX = 1_000  # RCVHWM of one client's pipe: beyond it TCP pushes back

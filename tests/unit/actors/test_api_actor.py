@@ -218,6 +218,9 @@ def test_rule_18_over_the_quota_the_alarm_goes_through_the_log() -> None:
     front.answer(entry.sequence, Alarmed(2, [(9, 1)]))
     front.ask({"op": "delete_range", "key": b"k"})
     assert len(front.proposed()) == 1, "deleting makes room"
+    front.tick(limits.ALARM_AGAIN_MS)
+    front.ask(PUT)
+    assert [entry.command for entry in front.proposed()] == [Alarm(1, 9, 1)], "somebody may have disarmed it meanwhile"
 
 
 def test_rule_18_an_alarm_that_was_refused_is_raised_by_the_next_put() -> None:
