@@ -107,9 +107,9 @@ SNAPSHOT_CATCHUP_ENTRIES_DEFAULT = 5_000
 SNAPSHOT_PIN_TICKS = 600  # for which the log behind a snapshot is kept once it has arrived: a minute of heartbeats
 
 # -- snapshots to other members (owner: apply; raft only relays) -----------------------------------
-SNAPSHOT_CHUNK_BYTES = 1 * MIB  # of a chunk; one larger row stands alone
+SNAPSHOT_CHUNK_BYTES = 256 * KIB  # of a chunk; one larger row stands alone. At 1 MiB puts waited a third longer
 SNAPSHOT_CHUNK_ROWS = 1_000  # read between two turns, about a millisecond
-SNAPSHOT_WINDOW_CHUNKS = 8  # sent and not stored by the receiver
+SNAPSHOT_WINDOW_CHUNKS = 16  # sent and not stored by the receiver
 SNAPSHOTS_SENDING_MAX = 2  # transfers at once; further members wait in line
 SNAPSHOT_RETRY_MS = 1_000  # an unanswered message is sent again
 SNAPSHOT_SILENCE_MAX_MS = 20_000  # the other side says nothing: the transfer is over

@@ -22,7 +22,7 @@ from zetcd.wire.snapshot import (
     encode_snapshot,
 )
 
-ROWS = [(b"k%05d" % number, b"v" * (number % 90)) for number in range(12 * limits.SNAPSHOT_CHUNK_ROWS + 17)]
+ROWS = [(b"k%05d" % number, b"v" * (number % 90)) for number in range(20 * limits.SNAPSHOT_CHUNK_ROWS + 17)]
 
 
 class Transfers(RuleBasedStateMachine):

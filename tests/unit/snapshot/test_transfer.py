@@ -20,7 +20,7 @@ from zetcd.wire.snapshot import (
     encode_snapshot,
 )
 
-ROWS = [(b"k%05d" % number, bytes([number % 251]) * 40) for number in range(12_345)]
+ROWS = [(b"k%05d" % number, bytes([number % 251]) * 40) for number in range(20_345)]
 
 
 def decoded(data: list[bytes]) -> list[SnapshotMessage]:
