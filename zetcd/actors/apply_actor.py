@@ -12,12 +12,12 @@ work first (rule 19). Nothing unsynced enters LevelDB: the overlay goes down in 
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
 from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.api_link import ApiLink
+from zetcd.actors.flushing import Flusher
 from zetcd.actors.lease_load import Load
 from zetcd.actors.long_reads import LongReads
 from zetcd.actors.parked_reads import Context, ParkedReads
@@ -37,7 +37,6 @@ from zetcd.wire.local import (
     Grant,
     IndexWanted,
     Message,
-    Opened,
     Persisted,
     ReadBatch,
     ReadFailed,
@@ -46,6 +45,7 @@ from zetcd.wire.local import (
     Replies,
     Revoke,
     Revoked,
+    Serve,
     Space,
     Subscribe,
     Subscribed,
@@ -53,14 +53,8 @@ from zetcd.wire.local import (
 from zetcd.wire.queries import CompactWait, Read
 from zetcd.wire.results import Done, Failed, RangeDone, Result, answer_bytes
 
+NEVER = 2**63
 _NO_EVENTS = msgspec.Raw(b"\x90")
-
-
-class Flusher(Protocol):
-    """Writes one Flush at a time, off the actor's thread; its end comes back as `ApplyActor.on_flushed`."""
-
-    def submit(self, flush: Flush) -> None:
-        """Start writing; never called while another one is under way."""
 
 
 class ApplyActor(Actor):
@@ -99,6 +93,7 @@ class ApplyActor(Actor):
         self._long = LongReads()
         self._parked = ParkedReads()
         self._waits: list[tuple[ApiLink, int, int]] = []
+        self._serve_from = NEVER  # the applied index from which on reads are answered (rule 21)
         self._recovered = False
         self._flushing: Flush | None = None
         self._unasked = 0  # bytes executed since machine.freeze was last asked for a flush
@@ -110,6 +105,7 @@ class ApplyActor(Actor):
             Persisted: self._on_persisted,
             Grant: self._on_grant,
             Revoke: self._on_revoke,
+            Serve: self._on_serve,
             ReadState: self._on_read_state,
             ReadFailed: self._on_read_failed,
             ReadBatch: self._on_read_batch,
@@ -128,8 +124,7 @@ class ApplyActor(Actor):
                 self._wal = peer
             if self._raft is not None and self._wal is not None:
                 # Not before wal can be heard: under the grant blocks come from there alone.
-                machine, arrived = self.machine, self.snapshots.arrived
-                self.send(self._raft, Opened(machine.applied, machine.applied_term, machine.configuration, *arrived))
+                self.send(self._raft, self.machine.opened(*self.snapshots.arrived))
         elif peer.role == "api":
             api = self._apis[peer.incarnation] = ApiLink(peer)
             self.send(peer, self._feed_of(api, self.machine.revision, _NO_EVENTS))
@@ -201,10 +196,15 @@ class ApplyActor(Actor):
     def _on_grant(self, _peer: Peer, message: Grant) -> None:
         self._grant = message
         self._take_up(self._parked.release_all())
-        if not self._recovered:
-            self._recovered = True
-            for api in self._apis.values():
-                self.send(api.peer, Ready(self.machine.revision, self.machine.compact_revision))
+        self._serve_from = self.machine.applied
+
+    def _on_serve(self, _peer: Peer, message: Serve) -> None:
+        self._serve_from = message.index
+
+    def _tell_ready(self) -> None:
+        self._recovered = True
+        for api in self._apis.values():
+            self.send(api.peer, Ready(self.machine.revision, self.machine.compact_revision))
 
     def _on_revoke(self, peer: Peer, message: Revoke) -> None:
         if self._grant is not None and self._grant.serial == message.serial:
@@ -278,9 +278,11 @@ class ApplyActor(Actor):
         """Execute, read, answer."""
         if self._blocks:
             self._execute()
+        if not self._recovered and self.machine.applied >= self._serve_from:
+            self._tell_ready()
         if self._parked.indexed:
             self._take_up(self._parked.release(self.machine.applied))
-        if self._reads:
+        if self._reads and self._recovered:
             self._read()
         if self._long:
             self._step_long()
@@ -297,7 +299,7 @@ class ApplyActor(Actor):
 
     def busy(self) -> bool:
         """Whether reads, cursors, lease loads, executable blocks or chunks to send are left over from the turn."""
-        if self._reads or self.machine.building or self._executable():
+        if (self._reads and self._recovered) or self.machine.building or self._executable():
             return True
         for load in self._loads.values():
             if not load.done:
@@ -478,7 +480,8 @@ class ApplyActor(Actor):
         self._report_due = False
         if (applied, flushed) != self._reported or self._credit:
             self._reported = applied, flushed
-            self.send(raft, Applied(applied, flushed, machine.flushed_term, self._credit, self._conf))
+            members = machine.member_list if self._conf is not None else None
+            self.send(raft, Applied(applied, flushed, machine.flushed_term, self._credit, self._conf, members))
             self._credit, self._conf = 0, None
 
     @property

@@ -100,6 +100,25 @@ ELECTION_TIMEOUT_DEFAULT_MS = 1_000
 ELECTION_TIMEOUT_MAX_MS = 50_000
 INFLIGHT_MESSAGES_MAX = 512  # appends to one follower
 INFLIGHT_BYTES_PER_FOLLOWER = 32 * MIB
+PROPOSALS_HELD_BYTES_MAX = 64 * MIB  # that wait for a leader
+FORWARDS_KEPT_BYTES_MAX = 16 * MIB  # forwarded lately: offered again where the leader certainly did not take them
+FORWARD_SOURCES_MAX = 1_024  # lives of followers that forward in one leadership
+READS_HELD_MAX = 10_000  # contexts of reads that wait for a leader
+PUBLISH_RETRY_MS = 1_000  # a member whose name and URLs are not in the log proposes them again
+
+# -- between members (owner: raft) -----------------------------------------------------------------
+PEER_CONTROL_FRAMES_MAX = 1_000  # HWM of a lane: more is dropped
+PEER_DATA_FRAMES_MAX = 1_000
+PEER_SNAPSHOT_FRAMES_MAX = 64
+PEER_RECEIVE_FRAMES_MAX = 1_000  # per lane: beyond it TCP pushes back
+PEER_FRAME_BYTES = 4 * MIB  # the Appends of a turn are cut into frames here
+PEER_FRAME_BYTES_MAX = 80 * MIB  # a longer frame ends the connection: one record and then some
+PEER_HELLO_MS = 1_000  # a hello that could not leave is tried again
+PEER_REFUSED_RETRY_MS = 5_000  # a lane that was refused says hello again
+PEER_STRANGERS_MAX = 16  # members that speak and that the log has not named yet
+PEER_HEARTBEAT_MS = 500  # ZeroMQ's own, so that a cut connection is noticed ...
+PEER_SILENCE_MAX_MS = 2_000  # ... and opened anew
+PEER_CONNECT_MAX_MS = 1_000  # an attempt to connect
 PROMOTE_LAG_ENTRIES_MAX = 1_000  # --auto-promote: a learner lacks no more than this
 LEARNERS_DEFAULT = 1  # --max-learners, etcd's default
 SNAPSHOT_COUNT_DEFAULT = 10_000

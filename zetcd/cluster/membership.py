@@ -13,7 +13,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from zetcd.base.ids import ClusterId, MemberId
-from zetcd.wire.entry import Block, BlockKind, Entry, MemberChange, encode_entries
+from zetcd.wire.entry import Block, BlockKind, Entry, MemberChange, decode_entries, encode_entries
+from zetcd.wire.results import MemberRow
 
 BOOTSTRAP_TERM = 1
 
@@ -87,6 +88,20 @@ def bootstrap_blocks(members: Sequence[BootstrapMember]) -> list[Block]:
         )
         for index, (member, name, urls) in enumerate(members, 1)
     ]
+
+
+def founders(blocks: Sequence[Block]) -> list[MemberRow]:
+    """The members that founded a cluster, from the blocks with which its log begins; none where those are gone."""
+    rows: list[MemberRow] = []
+    for block in blocks:
+        if block.term != BOOTSTRAP_TERM or block.kind != BlockKind.MEMBERSHIP:
+            break
+        [entry] = decode_entries(block.count, block.data)
+        change = entry.command
+        if not isinstance(change, MemberChange) or change.kind != ChangeKind.BOOTSTRAP:
+            break
+        rows.append((change.member, change.name, change.peer_urls, [], False))
+    return rows
 
 
 def publish(member: int, name: str, client_urls: Sequence[str]) -> bytes:

@@ -159,6 +159,14 @@ class Loop:
         self.look_at(sock)
         self.add_reader(int(sock.getsockopt(zmq.FD)), inlet.drain)
 
+    def remove_inlet(self, sock: "zmq.Socket[bytes]") -> None:
+        """Inverse of `add_inlet`, before sock is closed."""
+        descriptor = int(sock.getsockopt(zmq.FD))
+        self._epoll.unregister(descriptor)
+        del self._readers[descriptor]
+        del self._inlets[sock]
+        self._look.pop(sock, None)
+
     def look_at(self, sock: "zmq.Socket[bytes]") -> None:
         """Look for frames of sock in the next turn, whatever its descriptor says: that one is edge-triggered, and a
         send may have consumed the edge; or frames were left over. (zmq_poll spares one this and looks at every socket
@@ -279,11 +287,7 @@ class Loop:
 
     def _close(self, owner: str) -> None:
         sock, monitor = self._dealers.pop(owner)
-        descriptor = int(sock.getsockopt(zmq.FD))
-        self._epoll.unregister(descriptor)
-        del self._readers[descriptor]
-        del self._inlets[sock]
-        self._look.pop(sock, None)
+        self.remove_inlet(sock)
         sock.disable_monitor()
         monitor.close(0)
         sock.close(0)

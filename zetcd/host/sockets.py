@@ -103,3 +103,49 @@ def bind_clients(
     local.unlink(missing_ok=True)
     sock.bind(f"ipc://{local}")
     return sock
+
+
+def _peer(context: zmq.Context[zmq.Socket[bytes]], kind: int, send_frames: int) -> zmq.Socket[bytes]:
+    sock: zmq.Socket[bytes] = context.socket(kind)
+    sock.setsockopt(zmq.LINGER, 0)
+    sock.setsockopt(zmq.SNDHWM, send_frames)
+    sock.setsockopt(zmq.RCVHWM, limits.PEER_RECEIVE_FRAMES_MAX)
+    sock.setsockopt(zmq.MAXMSGSIZE, limits.PEER_FRAME_BYTES_MAX)
+    sock.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+    # A connection that a partition has cut would wait for TCP's own patience, minutes, before it is opened anew.
+    sock.setsockopt(zmq.HEARTBEAT_IVL, limits.PEER_HEARTBEAT_MS)
+    sock.setsockopt(zmq.HEARTBEAT_TIMEOUT, limits.PEER_SILENCE_MAX_MS)
+    sock.setsockopt(zmq.IPV6, 1)
+    return sock
+
+
+def _peer_address(url: str) -> str:
+    host, _, port = url.partition("://")[2].rpartition(":")
+    return f"tcp://{'127.0.0.1' if host == 'localhost' else host}:{port}"
+
+
+def bind_peers(context: zmq.Context[zmq.Socket[bytes]], urls: tuple[str, ...]) -> zmq.Socket[bytes]:
+    """ROUTER for other members on all urls. Raises Fatal where an address cannot be had."""
+    sock = _peer(context, zmq.ROUTER, limits.PEER_CONTROL_FRAMES_MAX)
+    sock.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    for url in urls:
+        try:
+            sock.bind(_peer_address(url))
+        except zmq.ZMQError as error:
+            raise Fatal(f"--listen-peer-urls {url}: {error.strerror}; is another process on this port?") from error
+    return sock
+
+
+def connect_peer(
+    context: zmq.Context[zmq.Socket[bytes]], url: str, routing_id: bytes, send_frames: int
+) -> zmq.Socket[bytes]:
+    """DEALER towards another member. Nothing queues while it is not connected. Raises zmq.ZMQError for an address that
+    is none."""
+    sock = _peer(context, zmq.DEALER, send_frames)
+    sock.setsockopt(zmq.IMMEDIATE, 1)
+    sock.setsockopt(zmq.ROUTING_ID, routing_id)
+    sock.setsockopt(zmq.RECONNECT_IVL, 20)
+    sock.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
+    sock.setsockopt(zmq.CONNECT_TIMEOUT, limits.PEER_CONNECT_MAX_MS)
+    sock.connect(_peer_address(url))
+    return sock

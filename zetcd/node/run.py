@@ -75,9 +75,22 @@ def _wal(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes
 
 def _raft(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
     from zetcd.actors.raft_actor import RaftActor
+    from zetcd.host.peer_port import PeerPort
 
-    actor = RaftActor(settings, random.Random(secrets.randbits(64)))  # noqa: S311 - jitter, not a secret
-    loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "raft")), context, notifier)
+    incarnation = _incarnation()
+    jitter = random.Random(secrets.randbits(64))  # noqa: S311 - not a secret
+    actor = RaftActor(settings, jitter, incarnation)
+    tracer = _tracer(settings, "raft")
+    loop = _loop(actor, Sessions(actor, number, incarnation, tracer), context, notifier)
+    port = PeerPort(context, settings, actor, actor.peers, loop)
+    traced = loop.after_turn
+
+    def after_turn() -> None:
+        port.flush()
+        if traced is not None:
+            traced()
+
+    loop.after_turn = after_turn
     _ready_when(loop, lambda: actor.ready, notifier)
     _start(loop)
 

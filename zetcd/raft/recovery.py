@@ -24,6 +24,12 @@ class Recovery:
         self.done = False
         self._log: Log | None = None
 
+    @property
+    def base(self) -> tuple[int, int]:
+        """(index, term) below the first recovered entry: wal's mark."""
+        log = self._log
+        return (log.base_index, log.base_term) if log is not None else (0, 0)
+
     def add(self, slice_: Recovered) -> None:
         """The next slice."""
         log = self._log

@@ -30,7 +30,7 @@ from zetcd.state.outcome import Outcome
 from zetcd.wire import results
 from zetcd.wire.codec import encode_events
 from zetcd.wire.entry import Block, Range, decode_entries
-from zetcd.wire.local import ConfState, LeaseRow
+from zetcd.wire.local import ConfState, LeaseRow, MemberList, Opened
 from zetcd.wire.queries import CompactWait, HashKv, History, LeaseInfo, LeaseList, Query, StoreStatus
 from zetcd.wire.results import Done, Histories, HistoryCompacted, LeaseIs, Result, Status
 
@@ -114,6 +114,17 @@ class Machine:
     def configuration(self) -> ConfState | None:
         """Who votes; None while the store knows no member."""
         return self._members.configuration()
+
+    @property
+    def member_list(self) -> MemberList | None:
+        """Who they are, and who was removed; None while the store knows no member."""
+        rows = self._members.rows()
+        return MemberList(rows, self._members.removed()) if rows else None
+
+    def opened(self, arrived_index: int, arrived_term: int) -> Opened:
+        """What raft is told at the start."""
+        conf = self.configuration
+        return Opened(self.applied, self.applied_term, conf, arrived_index, arrived_term, self.member_list)
 
     # -- the log ---------------------------------------------------------------------------------------------------
     def apply(self, block: Block) -> Outcome:

@@ -2,12 +2,26 @@
 
 Any of them may be lost, repeated, delayed or reordered; the core stands all of that. `term` is the sender's term,
 except in a pre-vote request and its grant, where it is the term the candidate would start.
+
+A frame is a list of messages. Towards each other member a member has three lanes, each a connection of its own, so that
+nothing queues behind bulk: CONTROL, DATA (Append) and SNAPSHOT. Each begins with a PeerHello, which travels in the same
+frame as the first messages; the answers to it come back on the lane.
 """
 
+from typing import ClassVar
+
+import msgspec
 from msgspec import Struct
 
+from zetcd.base.errors import WireError
 from zetcd.wire.entry import Block
 from zetcd.wire.local import ConfState
+from zetcd.wire.results import MemberRow
+
+PROTOCOL = 1
+"""Of these messages. A member refuses another one by name, so that both logs say it."""
+CONTROL, DATA, SNAPSHOT = 0, 1, 2
+LANES = ("control", "data", "snapshot")
 
 
 class Vote(Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -133,3 +147,117 @@ PeerMessage = (
     | ReadIndexAnswer
     | Snapshot
 )
+
+
+# -- opening a lane ------------------------------------------------------------------------------------------------
+class PeerHello(Struct, frozen=True, array_like=True, tag=20, gc=False):
+    """Dialer to listener, first of all on a lane: who it is, and whom it means. incarnation: of the raft process.
+    urls: where the dialer listens for peers; for a listener that does not know it from the log yet."""
+
+    version: int
+    cluster: int
+    member: int
+    target: int
+    incarnation: int
+    lane: int
+    name: str = ""
+    urls: list[str] = []
+
+
+class PeerWelcome(Struct, frozen=True, array_like=True, tag=21, gc=False):
+    """Listener to dialer: taken."""
+
+    member: int
+    incarnation: int
+    name: str = ""
+
+
+class PeerRefusal(Struct, frozen=True, array_like=True, tag=22, gc=False):
+    """Listener to dialer: not taken, for reason, which both sides log. kind REMOVED: the dialer was removed from the
+    cluster and is to stop."""
+
+    OTHER: ClassVar[int] = 0
+    REMOVED: ClassVar[int] = 1
+
+    member: int
+    kind: int
+    reason: str
+
+
+class PeerUnknown(Struct, frozen=True, array_like=True, tag=23, gc=False):
+    """Listener to dialer: frames came on a lane that said no hello to this life of the listener: say it again."""
+
+    member: int
+
+
+class MembersAsk(Struct, frozen=True, array_like=True, tag=24, gc=False):
+    """From anybody who was told of this member, without a hello: who is in the cluster?"""
+
+    version: int
+
+
+class MembersAnswer(Struct, frozen=True, array_like=True, tag=25, gc=False):
+    """The members as far as the answerer has applied; none while it knows of none."""
+
+    version: int
+    cluster: int
+    member: int
+    members: list[MemberRow]
+
+
+# -- beside the core -----------------------------------------------------------------------------------------------
+class Forward(Struct, frozen=True, array_like=True, tag=26, gc=False):
+    """Follower to leader: a Propose of the follower's process `origin`. Taken once for each (term, source,
+    incarnation, sequence), and only by the leader of term (rule 8); sequence ascends. The outcome comes to origin from
+    its own apply."""
+
+    term: int
+    source: int
+    target: int
+    incarnation: int
+    sequence: int
+    origin: int
+    first_sequence: int
+    count: int
+    data: bytes
+    kind: int = 0
+
+
+class ForwardRefused(Struct, frozen=True, array_like=True, tag=27, gc=False):
+    """Leader to follower: certainly not appended, and never will be."""
+
+    term: int
+    source: int
+    target: int
+    incarnation: int
+    sequence: int
+    code: int
+    message: str
+
+
+class SnapshotPart(Struct, frozen=True, array_like=True, tag=28, gc=False):
+    """data of a snapshot on its way, or its receipt: `zetcd.wire.snapshot`; neither raft opens it."""
+
+    source: int
+    target: int
+    data: bytes
+
+
+Greeting = PeerHello | PeerWelcome | PeerRefusal | PeerUnknown | MembersAsk | MembersAnswer
+BetweenMembers = PeerMessage | Forward | ForwardRefused | SnapshotPart
+"""What travels on a lane that is open: it names source and target."""
+
+_encoder = msgspec.msgpack.Encoder()
+_frames: "msgspec.msgpack.Decoder[list[Greeting | BetweenMembers]]" = msgspec.msgpack.Decoder(
+    list[Greeting | BetweenMembers]
+)
+
+encode_peer_frame = _encoder.encode
+
+
+def decode_peer_frame(data: bytes) -> list[Greeting | BetweenMembers]:
+    """One frame. Raises WireError."""
+    try:
+        return _frames.decode(data)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise WireError(f"peer frame of {len(data)} bytes: {error}") from None

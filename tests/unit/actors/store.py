@@ -9,7 +9,7 @@ from zetcd.actors.apply_actor import ApplyActor
 from zetcd.mvcc.engine import MemoryEngine
 from zetcd.state.machine import Flush, Machine
 from zetcd.wire.entry import Block, Command, Entry, Put, Range, encode_entries
-from zetcd.wire.local import Blocks, Commit, Feed, Grant, Message, Persisted, ReadBatch, Replies, Subscribe
+from zetcd.wire.local import Blocks, Commit, Feed, Grant, Message, Persisted, ReadBatch, Replies, Serve, Subscribe
 from zetcd.wire.queries import Query, Read
 from zetcd.wire.results import Result
 
@@ -89,6 +89,10 @@ class Store:
 
     def grant(self, term: int = 1) -> None:
         self.turn(self.raft, Grant(1, term))
+
+    def serve(self, index: int = 0) -> None:
+        """raft: what was acknowledged before ends at index."""
+        self.turn(self.raft, Serve(index))
 
     def persisted(self, term: int = 1) -> Persisted:
         """wal has everything up to the last entry."""

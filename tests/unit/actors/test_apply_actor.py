@@ -115,6 +115,7 @@ def test_rule_09_what_is_durable_in_an_older_term_is_not_committed_by_a_grant(st
 
 
 def test_rule_09_linearizable_reads_wait_for_a_grant_or_a_read_index(store: Store) -> None:
+    store.serve()
     store.execute(Put(b"a", b"1"))
     store.frames = []
     store.turn(store.api, store.batch(get(b"a")), store.batch(get(b"a"), linearizable=False))
@@ -145,6 +146,7 @@ def test_rule_09_an_old_revocation_leaves_a_newer_grant_alone(store: Store) -> N
 
 
 def test_rule_10_a_parked_read_is_answered_once_its_index_is_applied(store: Store) -> None:
+    store.serve()
     store.turn(store.api, store.batch(get(b"a"), asked=True))
     assert not store.take(IndexWanted), "api has asked by itself"
     store.turn(store.raft, ReadState([(API, 1)], 2))
@@ -158,6 +160,7 @@ def test_rule_10_a_parked_read_is_answered_once_its_index_is_applied(store: Stor
 
 
 def test_rule_10_an_index_may_overtake_the_read_and_is_used_once(store: Store) -> None:
+    store.serve()
     store.turn(store.raft, ReadState([(API, 1)], 0))
     store.turn(store.api, store.batch(get(b"a")))
     assert sequences(store.answers()) == [-1]
@@ -398,6 +401,20 @@ def test_rule_21_api_is_told_ready_once_raft_has_granted(store: Store) -> None:
     assert store.take(Ready, late) == [Ready(1, -1)]
 
 
+def test_rule_21_among_several_voters_nothing_is_served_before_what_was_acknowledged_is_executed(store: Store) -> None:
+    store.serve(2)
+    store.turn(store.api, store.batch(get(b"a"), linearizable=False))
+    assert not store.actor.busy()
+    store.execute(Put(b"a", b"1"))
+    assert sequences(store.answers()) == [1]
+    assert not store.actor.ready
+    store.turn(store.raft, Blocks(2, [store.block(Put(b"a", b"2"))]), Commit(2, 1))
+    assert store.actor.ready
+    found = dict(store.answers())[-1]
+    assert isinstance(found, RangeDone)
+    assert found.revision == 3
+
+
 def test_rule_21_at_stop_everything_executed_is_synced_first(store: Store) -> None:
     store.execute(Put(b"a", b"1"))
     store.actor.on_stop()
@@ -452,6 +469,7 @@ def test_rule_19_answers_that_nobody_reads_stop_the_gathering_of_more(
 ) -> None:
     monkeypatch.setattr(limits, "ANSWERS_UNREAD_BYTES_MAX", 1_000)
     monkeypatch.setattr(limits, "READ_SLICE_KEYS", 10)
+    store.serve()
     store.execute(*(Put(b"k%03d" % number, bytes(100)) for number in range(30)))
     store.turn(store.api, *(store.batch(Range(b"\0", b"\0", limit), linearizable=False) for limit in (0, 29, 28, 27)))
     for _ in range(50):

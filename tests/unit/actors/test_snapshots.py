@@ -81,6 +81,7 @@ class Members:
 
     def __init__(self, keys: int, size: int = 200) -> None:
         self.leader = Store()
+        self.leader.serve()
         self.blocks: list[Block] = []
         self.put(
             MemberChange(BOOTSTRAP, LEADER, "a", ["tcp://a:1"]), MemberChange(BOOTSTRAP, FOLLOWER, "b", ["tcp://b:1"])
@@ -91,6 +92,7 @@ class Members:
         self.flush()
         self.stage = EngineStage()
         self.follower = Store()
+        self.follower.serve()
         self.receiver = self.follower.actor.snapshots.attach(self.stage, self.stage)
         self.deliver_log(self.blocks[:1])
         self.sent: list[SnapshotSent] = []
@@ -152,6 +154,7 @@ class Members:
 
 
 def hashed(store: Store) -> tuple[int, int]:
+    store.serve()
     store.turn(store.api, store.batch(HashKv(0), linearizable=False))
     store.settle()
     _, result = store.answers()[-1]

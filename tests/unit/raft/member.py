@@ -12,6 +12,7 @@ from zetcd.wire.local import (
     Applied,
     Blocks,
     Commit,
+    ConfState,
     HardState,
     Message,
     Opened,
@@ -72,6 +73,8 @@ class Rig:
         assert self.take(Recover, self.wal) == [Recover()]
         recovered = recovered or Recovered(HardState(), 0, 0, [], done=True)
         opened = opened or Opened(0, 0)
+        if opened.index and opened.conf is None:
+            opened = Opened(opened.index, opened.term, ConfState([ID]))
         self.durable = list(recovered.blocks)
         self.applied = opened.index
         actor.on_batch(self.wal, [recovered])

@@ -1,15 +1,13 @@
 """The raft actor between a wal and an apply of the test's own, and the rules that one member can break."""
 
-import dataclasses
-
 import pytest
 
-from tests.unit.raft.member import ID, SETTINGS, Rig, put, serving
+from tests.unit.raft.member import ID, Rig, put, serving
 from zetcd.actors.actor import Peer
 from zetcd.base import limits
 from zetcd.base.errors import NO_LEADER, STOPPED, TOO_MANY_REQUESTS, UNHEALTHY, Fatal
 from zetcd.cluster.membership import ChangeKind
-from zetcd.wire.entry import Block, BlockKind, Entry, MemberChange, NoOp, decode_entries, encode_entries
+from zetcd.wire.entry import Block, BlockKind, Entry, MemberChange, NoOp, Put, decode_entries, encode_entries
 from zetcd.wire.local import (
     Applied,
     Blocks,
@@ -117,7 +115,7 @@ def test_rule_15_in_recovery_a_later_block_replaces_everything_from_its_first_in
 
 def test_without_a_grant_a_proposal_goes_to_wal_and_apply_in_one_turn_and_the_turn_is_one_block() -> None:
     rig = serving()
-    rig.actor._revoke()  # and apply has not answered yet
+    rig.actor.revoke()  # and apply has not answered yet
     rig.turn()
     rig.sent.clear()
     core = rig.actor.core
@@ -137,7 +135,7 @@ def test_without_a_grant_a_proposal_goes_to_wal_and_apply_in_one_turn_and_the_tu
 
 def test_rule_03_commit_names_only_what_wal_has_answered() -> None:
     rig = serving()
-    rig.actor._revoke()
+    rig.actor.revoke()
     rig.turn(rig.apply, Revoked(1))
     rig.sent.clear()
     before = rig.commit.index
@@ -235,17 +233,6 @@ def test_rule_09_standing_says_sole_only_while_the_grant_is_out() -> None:
     assert not rig.take(Standing, rig.api)[-1].sole
 
 
-def test_more_members_are_refused_by_name() -> None:
-    rig = serving()
-    change = MemberChange(ChangeKind.ADD, 5, "", ["tcp://127.0.0.1:9999"])
-    rig.turn(rig.api, Propose(1, 1, encode_entries([Entry(5, 1, change)]), BlockKind.MEMBERSHIP))
-    [refused] = rig.take(Refused)
-    assert "one member" in refused.message
-    two = dataclasses.replace(SETTINGS, initial_cluster=(*SETTINGS.initial_cluster, ("m2", "tcp://127.0.0.1:2480")))
-    with pytest.raises(Fatal, match="one member"):
-        Rig(settings=two)
-
-
 def test_reads_are_answered_to_apply_and_on_wish_to_the_asker() -> None:
     rig = serving()
     index = rig.commit.index
@@ -260,20 +247,32 @@ def test_reads_fail_without_a_leader() -> None:
     rig.actor.on_peer(rig.api)
     rig.actor.on_peer(rig.lease)
     rig.link()
-    rig.turn(rig.api, ReadIndex(1))
     rig.turn(rig.lease, ReadIndex(1, reply=True))
-    assert rig.take(ReadFailed, rig.apply) == [ReadFailed([(3, 1)], *NO_LEADER)]
     assert rig.take(ReadFailed, rig.lease) == [ReadFailed([(4, 1)], *NO_LEADER)]
 
 
-def test_proposals_without_a_leader_are_refused() -> None:
+def test_reads_of_an_api_wait_for_a_leader() -> None:
+    rig = Rig(start=False)
+    rig.actor.on_peer(rig.api)
+    rig.link()
+    rig.turn(rig.api, ReadIndex(1))
+    assert not rig.take(ReadFailed)
+    rig.settle()
+    rig.tick()
+    assert [state.contexts for state in rig.take(ReadState, rig.apply)] == [[(3, 1)]]
+
+
+def test_proposals_before_the_log_is_read_are_refused_and_those_before_a_leader_wait() -> None:
     rig = Rig(start=False)
     rig.actor.on_peer(rig.api)
     rig.turn(rig.api, Propose(4, 2, b"xx"))
     assert rig.take(Refused, rig.api) == [Refused(4, 2, *NO_LEADER)]
     rig.link()
-    rig.turn(rig.api, Propose(6, 1, b"x"))
-    assert rig.take(Refused, rig.api) == [Refused(6, 1, *NO_LEADER)]
+    rig.propose(6)
+    assert not rig.take(Refused, rig.api)
+    rig.settle()
+    rig.tick()
+    assert Put(b"k6", bytes(8)) in commands(rig.durable)
 
 
 def test_rule_17_unanswered_persists_are_bounded_in_bytes_and_time_still_passes() -> None:

@@ -1,0 +1,106 @@
+"""Entries on their way from the core to wal and apply, both at once, and how far they have come.
+
+    core --Ready--> Persist to wal;  Blocks and Commit to apply, ahead of the sync
+
+- What wal and apply have not answered is bounded in bytes (rule 17) and watched by age (rule 20); what does not fit
+  stays in the core's log.
+- While apply holds the one-voter grant (rule 9) it executes on wal's own word: wal hands it the blocks together with
+  the word that they are durable, which spares a wake of apply for each put; Commit then only travels along with the
+  next Blocks, or at the next tick.
+"""
+
+from collections.abc import Sequence
+
+from zetcd.actors.windows import Window
+from zetcd.base import limits
+from zetcd.raft.log import Log
+from zetcd.raft.ready import Ready
+from zetcd.wire.entry import Block
+from zetcd.wire.local import Blocks, Commit, Persist
+
+
+class Pipeline:
+    """One life's progress. commit: as the core gave it out; applied and flushed: as apply has told."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.applied = self.flushed = 0
+        self.commit = 0
+        self.commit_due = False
+        self._next = 0  # first entry that apply has not been sent
+        self._commit_sent = 0
+        self._persists = Window(limits.PERSIST_INFLIGHT_BYTES_MAX)  # by Ready number
+        self._blocks = Window(limits.APPLY_INFLIGHT_BYTES_MAX)  # by last index
+        self._commits = Window()  # by commit index
+
+    def start(self, applied: int, commit: int) -> None:
+        """The store is at applied, which is synced there; commit: what of the log is committed and durable."""
+        self.applied = self.flushed = self._commit_sent = applied
+        self._next = applied + 1
+        self.commit = commit
+
+    @property
+    def room_for_wal(self) -> bool:
+        """Whether wal may be sent more."""
+        return self._persists.room > 0
+
+    @property
+    def persisting(self) -> bool:
+        """Whether wal has not answered everything."""
+        return bool(self._persists)
+
+    def age_ms(self) -> int:
+        """How long wal or apply has owed the oldest answer."""
+        return max(self._persists.age_ms(self.now_ms), self._commits.age_ms(self.now_ms))
+
+    def persist(self, ready: Ready, *, granted: bool, caught_up: bool) -> Persist:
+        """What wal is to write for ready. granted: apply executes on wal's word."""
+        blocks, mark = ready.blocks, ready.snapshot
+        if blocks and blocks[0].first < self._next:
+            self._next = blocks[0].first
+            self._blocks.replaced(self._next)
+        forward = granted and bool(blocks) and blocks[0].first == self._next and self._blocks.room > 0
+        if forward:
+            self._sent_to_apply(blocks)
+        size = 0
+        for block in blocks:
+            size += len(block.data)
+        self._persists.add(ready.number, size, self.now_ms)
+        index, term = (mark.index, mark.term) if mark is not None else (0, 0)
+        return Persist(ready.number, ready.hard_state, blocks, ready.must_sync, index, term, caught_up, forward)
+
+    def persisted(self, number: int) -> None:
+        """Wal has answered everything up to number."""
+        self._persists.answered(number)
+
+    def executed(self, index: int) -> None:
+        """Apply has executed everything up to index."""
+        self.applied = index
+        self._blocks.answered(index)
+        self._commits.answered(index)
+
+    def behind(self, log: Log) -> bool:
+        """Whether `feed` may have something."""
+        return self._next <= log.offered or self.commit > self._commit_sent
+
+    def feed(self, log: Log, number: int, *, granted: bool) -> list[Blocks | Commit]:
+        """For apply: blocks as the window allows, ahead of their commit; then how far they are committed and durable
+        here. number: of the newest Ready."""
+        found: list[Blocks | Commit] = []
+        if self._next <= log.offered and self._blocks.room > 0:
+            blocks = log.blocks_from(self._next, self._blocks.room)
+            self._sent_to_apply(blocks)
+            found.append(Blocks(number, blocks))
+        commit = min(self.commit, self._next - 1)
+        if commit > self._commit_sent and (found or not granted or self.commit_due):
+            self._commit_sent = commit
+            if commit > self.applied:
+                self._commits.raise_to(commit, self.now_ms)
+            found.append(Commit(commit, log.term_at(commit) or 0))
+        self.commit_due = False
+        return found
+
+    def _sent_to_apply(self, blocks: Sequence[Block]) -> None:
+        for block in blocks:
+            self._blocks.add(block.last, len(block.data), self.now_ms)
+        self._next = blocks[-1].last + 1
