@@ -13,7 +13,7 @@ WORKERS ?= 4
 SECONDS_EACH ?= 10
 ROUNDS ?= 3
 
-.PHONY: help setup run cluster test check format bench bench-short chaos fuzz slow power systemd differential profile clean
+.PHONY: help setup run cluster test check format rewrite bench bench-short chaos fuzz slow power systemd differential profile clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ check: .venv/.dev ## ruff, formatting, types, import floors, tidy tests: fast
 format: .venv/.dev ## rewrite the sources as ruff wants them
 	$(BIN)/ruff check --fix zetcd tests
 	$(BIN)/ruff format zetcd tests
+
+rewrite: .venv/.dev ## write the transcripts of the Raft core (tests/transcripts) anew; judge the difference by `git diff`
+	REWRITE=1 $(PYTEST) -q -n 0 tests/transcripts
 
 slow: .venv/.dev ## the tests too long for every run (marker slow)
 	$(PYTEST) -q -m slow --timeout 1800 $(ARGS)

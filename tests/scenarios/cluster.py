@@ -55,8 +55,10 @@ class Node:
         self.member = member
         self.disk = Disk(store=(0, 0, conf))
         self.lives = 0
+        self.suspect_cut = False
         self.up = True
         self.retired = False
+        self.last_ready: Ready | None = None
         self.unwritten: list[Ready] = []
         self.reads: dict[Context, int] = {}  # what was committed anywhere when it was asked
         self.confirmed: list[Context] = []
@@ -71,12 +73,12 @@ class Node:
         self.reads = {}
         disk = self.disk
         recovery = Recovery()
-        recovery.add(Recovered(disk.hard, *disk.base, list(disk.blocks), done=True))
+        recovery.add(Recovered(disk.hard, *disk.base, list(disk.blocks), done=True, suspect_cut=self.suspect_cut))
         applied, term, self.conf = disk.store
         log = recovery.build(applied, term, [])
         seed = self.member * 1000 + self.lives
         config = self.cluster.config(self.member)
-        self.core = Core(config, log, recovery.hard_state, self.conf, Random(seed))
+        self.core = Core(config, log, recovery.hard_state, self.conf, Random(seed), recovery.suspect_cut)
 
     @property
     def applied(self) -> int:
@@ -91,7 +93,7 @@ class Node:
 
     def act(self) -> bool:
         """One turn; whether anything was done."""
-        ready = self.core.ready()
+        self.last_ready = ready = self.core.ready()
         if ready is None:
             return False
         if ready.number:
@@ -117,7 +119,8 @@ class Node:
             self.crash(len(self.unwritten))
             self.retired = True
 
-    def snapshot_for(self, target: int) -> Snapshot:
+    def snapshot_for(self, target: int) -> PeerMessage:
+        """What the leader's core is told to send once the data has arrived there."""
         index, term, conf = self.disk.store
         return Snapshot(self.core.term, self.member, target, index, term, conf)
 

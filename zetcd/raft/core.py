@@ -353,7 +353,7 @@ class Core:
 
     def campaign(self, transfer: bool = False) -> None:
         """Stand for election. After a transfer, and alone, asking beforehand is pointless."""
-        if not self.may_campaign(transfer):
+        if self.is_leader or not self.may_campaign(transfer):
             return
         self.leader = 0
         if self.config.pre_vote and not transfer and not self.alone:

@@ -113,11 +113,7 @@ class Follower:
             core.after.append(AppendReply(core.term, core.id, message.source, log.committed))
             return
         if log.term_at(message.previous_index) != message.previous_term:
-            hint = log.last_within(min(message.previous_index, log.last_index), message.previous_term)
-            reply = AppendReply(
-                core.term, core.id, message.source, message.previous_index, True, hint, log.term_at(hint) or 0
-            )
-            core.messages.append(reply)
+            self._refuse(message.source, message.previous_index, message.previous_term)
             return
         if not _adjacent(message.previous_index, message.previous_term, message.term, message.blocks):
             return
@@ -128,6 +124,11 @@ class Follower:
         role.agreed = max(role.agreed, last)
         log.commit_to(min(message.commit, last))
         core.after.append(AppendReply(core.term, core.id, message.source, last))
+
+    def _refuse(self, leader: int, index: int, term: int) -> None:
+        core = self.core
+        hint = core.log.last_within(index, term)
+        core.messages.append(AppendReply(core.term, core.id, leader, index, True, hint, core.log.term_at(hint) or 0))
 
     def _take(self, block: Block) -> None:
         log = self.core.log
@@ -146,6 +147,8 @@ class Follower:
         reached = role.agreed if core.votes_withheld else core.log.last_index
         if message.commit <= reached:
             core.log.commit_to(message.commit)
+        elif message.commit > core.log.last_index:
+            self._refuse(message.source, message.commit, message.term)  # it was acknowledged, and lost (rule 2)
         core.messages.append(HeartbeatReply(core.term, core.id, message.source, message.round))
 
     def on_snapshot(self, message: Snapshot) -> None:

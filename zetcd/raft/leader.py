@@ -151,6 +151,8 @@ class Leader:
                 core.become_follower(core.term, 0)
                 return
         if self._heartbeat_elapsed >= core.config.heartbeat_ticks:
+            for progress in self.peers.values():
+                progress.moved = False
             self._heartbeat()
 
     def _quorum_active(self) -> bool:
@@ -268,16 +270,18 @@ class Leader:
         if progress.state == State.PROBE:
             progress.become_replicate()
             self._unpin(message.source)
+        if message.source == self.transferee:
+            self._maybe_hand_over()
         self._maybe_commit()
-        self._maybe_hand_over()
 
     def on_heartbeat_reply(self, message: HeartbeatReply) -> None:
         """Confirms leadership, and wakes a probe that may have been lost."""
         progress = self.peers.get(message.source)
         if progress is None:
             return
-        progress.heard()
-        if progress.state == State.REPLICATE and progress.match < self.core.log.last_index and not progress.paused:
+        lost = progress.heard()
+        behind = progress.state == State.REPLICATE and progress.match < self.core.log.last_index
+        if lost and behind and not progress.paused:
             self._send_append(message.source, progress)  # if an Append was lost, this one is refused and tells
         self.reads.echo(message.source, message.round)
         self._confirm_reads()

@@ -19,7 +19,7 @@ class State(enum.IntEnum):
 
 class Progress:
     """match: highest entry known to be held durably; next: the entry to send next; active: heard of within the current
-    election timeout (CheckQuorum); waiting: a probe is out."""
+    election timeout (CheckQuorum); waiting: a probe is out; moved: something was acknowledged since the last tick."""
 
     __slots__ = (
         "_bytes_max",
@@ -29,6 +29,7 @@ class Progress:
         "commit_sent",
         "inflight_bytes",
         "match",
+        "moved",
         "next",
         "snapshot",
         "state",
@@ -41,6 +42,7 @@ class Progress:
         self.state = State.PROBE
         self.active = False
         self.waiting = False
+        self.moved = False
         self.snapshot = 0  # index that a snapshot under way must reach before replication goes on
         self.commit_sent = 0
         self.inflight_bytes = 0
@@ -94,6 +96,7 @@ class Progress:
         if news:
             self.match = index
             self.waiting = False
+            self.moved = True
         self.next = max(self.next, index + 1)
         inflight = self._inflight
         while inflight and inflight[0][0] <= index:
@@ -120,9 +123,15 @@ class Progress:
         self._become(State.PROBE)
         self.next = self.match + 1
 
-    def heard(self) -> None:
-        """A heartbeat was answered: a probe may have been lost, a full window deserves one more try."""
+    def heard(self) -> bool:
+        """A heartbeat was answered; whether what was sent before may have been lost: no answer to it since the last
+        tick. Then a probe goes out again, and a full window deserves one more try. Once a tick: rounds of reads are
+        many, and each would let more out."""
         self.active = True
+        if self.moved:
+            return False
+        self.moved = True
         self.waiting = False
         if self.state == State.REPLICATE and self.paused and self._inflight:
             self.inflight_bytes -= self._inflight.popleft()[1]
+        return True

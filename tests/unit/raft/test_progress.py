@@ -8,7 +8,7 @@ from zetcd.raft.leader import Leader
 from zetcd.raft.progress import Progress, State
 from zetcd.wire.entry import BlockKind
 from zetcd.wire.local import ConfState
-from zetcd.wire.peer import Append, AppendReply, HeartbeatReply, Snapshot
+from zetcd.wire.peer import Append, AppendReply, Heartbeat, HeartbeatReply, Snapshot
 
 
 def of(core: Core, member: int) -> Progress:
@@ -63,12 +63,43 @@ def test_the_window_is_bounded_in_messages() -> None:
     assert not progress.paused
 
 
+def test_rounds_of_reads_neither_widen_the_window_nor_repeat_a_probe() -> None:
+    """Each answer to a heartbeat used to free a place in a full window, and every turn with reads sends a round."""
+    progress = Progress(1, messages_max=2, bytes_max=1000)
+    progress.become_replicate()
+    for last in (1, 2):
+        progress.sent(last, 1)
+    assert [progress.heard() for _ in range(3)] == [True, False, False]
+    progress.sent(3, 1)
+    assert not progress.heard()
+    assert progress.paused
+    core = leader()
+    drain(core)
+    for number in range(5):
+        core.step(HeartbeatReply(1, 2, 1, number))
+    assert len([a for a in only(drain(core), Append) if a.target == 2]) == 1
+    for number in range(5):
+        core.step(HeartbeatReply(1, 2, 1, number))
+    assert drain(core) == []
+
+
+def test_rule_02_what_a_heartbeat_says_was_acknowledged_and_is_not_held_is_refused() -> None:
+    follower = make((1, 1), commit=1, member=2)
+    follower.step(Heartbeat(1, 1, 2, 4, 1))
+    [reply] = only(drain(follower), AppendReply)
+    assert (reply.rejected, reply.index, reply.hint_index) == (True, 4, 2)
+
+
 def test_a_lost_append_is_noticed_by_the_next_heartbeat() -> None:
     core = leader()
     acknowledge(core, 2)
     drain(core)
     propose(core)  # lost
     core.step(HeartbeatReply(1, 2, 1, 0))
+    assert drain(core) == []  # there was an answer since the last tick; rounds of reads are many
+    core.tick()
+    drain(core)
+    core.step(HeartbeatReply(1, 2, 1, 1))
     [empty] = [a for a in only(drain(core), Append) if a.target == 2]
     assert (empty.previous_index, empty.blocks) == (2, [])
     core.step(AppendReply(1, 2, 1, 2, rejected=True, hint_index=1, hint_term=1))
