@@ -248,8 +248,12 @@ class Cluster:
         self.executed_last = max(self.executed_last, index)
 
     def complete(self, node: Node) -> None:
-        """Leader completeness (Raft section 5.4)."""
-        log = node.core.log
+        """Leader completeness (Raft section 5.4), of a leader nobody has followed yet: what was executed since its
+        election, in a later term, is none of it."""
+        log, term = node.core.log, node.core.term
+        if term < max(self.leaders, default=0):
+            return
+        self.leaders.setdefault(term, node.member)
         for index in range(log.first_index, self.executed_last + 1):
             assert log.term_at(index) == self.log[index][0], f"leader {node.member} lacks executed entry {index}"
 
