@@ -128,6 +128,9 @@ def bind_peers(context: zmq.Context[zmq.Socket[bytes]], urls: tuple[str, ...]) -
     """ROUTER for other members on all urls. Raises Fatal where an address cannot be had."""
     sock = _peer(context, zmq.ROUTER, limits.PEER_CONTROL_FRAMES_MAX)
     sock.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    # A lane that was cut comes again under its name, perhaps before the end of its former connection has been noticed
+    # here (this process was held up): ZeroMQ would ignore it for ever otherwise.
+    sock.setsockopt(zmq.ROUTER_HANDOVER, 1)
     for url in urls:
         try:
             sock.bind(_peer_address(url))
