@@ -50,8 +50,8 @@ class Reconfiguring:
                 self._heard_ms[member] = now_ms
         if not self._settings.auto_promote or core.log.membership_index > core.log.applied:
             return None
-        member = caught_up(self._members, self._active(leader), leader.match, core.id)
-        return None if member is None else encode_entries([Entry(0, 0, MemberChange(ChangeKind.PROMOTE, member))])
+        learner = caught_up(self._members, self._active(leader), leader.match, core.id)
+        return None if learner is None else encode_entries([Entry(0, 0, MemberChange(ChangeKind.PROMOTE, learner))])
 
     def _active(self, leader: Leader) -> list[int]:
         since = self._now_ms - self._settings.election_timeout_ms

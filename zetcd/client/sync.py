@@ -96,16 +96,17 @@ class Client:
 
     def at(self, endpoint: str) -> "Client":
         """A client of this one endpoint alone, for questions to a certain member; closed with this client."""
-        other = self._at.get(endpoint)
-        if other is None:
-            other = self._at[endpoint] = Client(
-                endpoint,
-                timeout=self._options.timeout,
-                try_timeout=self._options.try_timeout,
-                connect_timeout=self._options.connect_timeout,
-                sockets=1,
-            )
-        return other
+        with self._lock:
+            other = self._at.get(endpoint)
+            if other is None:
+                other = self._at[endpoint] = Client(
+                    endpoint,
+                    timeout=self._options.timeout,
+                    try_timeout=self._options.try_timeout,
+                    connect_timeout=self._options.connect_timeout,
+                    sockets=1,
+                )
+            return other
 
     def call(
         self, request: wire.Request, *, timeout: float | None = None, endpoint: str | None = None

@@ -14,6 +14,7 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?:http|tcp)://127\.0\.0\.1:\d+"), "<endpoint>"),
     (re.compile(r"\bz?etcdctl\b"), "<ctl>"),
     (re.compile(r"\b[0-9a-f]{12,16}\b"), "<hex>"),
+    (re.compile(r"(?<=\w) +<hex>"), " <hex>"),  # a small id is padded with blanks
     (re.compile(r"\b\d{12,20}\b"), "<number>"),
     (re.compile(r"took = \S+"), "took = <time>"),
     (re.compile(r'("Took" : )\S+'), r"\1<time>"),
@@ -32,6 +33,7 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^<endpoint>, \d+$"), "<endpoint>, <number>"),
     (re.compile(r"^\+[-+]+\+$"), "<rule>"),
 )
+_CLUSTER = re.compile(r'(ETCD_INITIAL_CLUSTER=)"([^"]*)"')
 _FIGURE = re.compile(r"[\d.]+( ?[a-zA-Zµ]+)?")
 _NUMBERS = frozenset({"cluster_id", "member_id", "raft_term", "ID", "id", "lease", "leader", "raftIndex", "raftTerm"})
 _NUMBERS |= {"raftAppliedIndex", "dbSize", "dbSizeInUse", "hash"}
@@ -58,7 +60,23 @@ def text(line: str) -> str:
     """One line of text, masked."""
     for pattern, mask in _MASKS:
         line = pattern.sub(mask, line)
+    line = _CLUSTER.sub(lambda found: f'{found[1]}"{",".join(sorted(found[2].split(",")))}"', line)
     return _row(line) if line.startswith("| ") else line
+
+
+def unordered(lines: list[Any]) -> list[Any]:
+    """Lines, and the objects within an array of JSON, in an order of their own: ids decide it, and they are drawn."""
+    sorted_lines = [_sorted(line) for line in lines]
+    return sorted(sorted_lines, key=repr)
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return (value[0], _sorted(value[1]))
+    if isinstance(value, list):
+        items = [_sorted(item) for item in value]
+        return sorted(items, key=repr) if all(isinstance(item, list) for item in items) else items
+    return value
 
 
 def _row(line: str) -> str:

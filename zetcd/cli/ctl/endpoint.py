@@ -28,6 +28,7 @@ def health(console: Console) -> int:
     """The endpoint health command: a linearizable read of one key, then the alarms."""
     endpoints = endpoints_of(console)
     console.check_format()
+    assert console.client, "made once, before the threads: one more would never be closed, and hold up the end"
     with ThreadPoolExecutor(min(len(endpoints), _ASKED_AT_ONCE_MAX) or 1) as pool:
         rows = list(pool.map(lambda endpoint: _health_of(console, endpoint), endpoints))
     console.show("health", {"endpoints": rows})

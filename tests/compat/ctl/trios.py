@@ -1,0 +1,116 @@
+"""Three members of etcd or of zetcd, started with the same flags: what the cluster commands are compared on."""
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.compat.ctl.sides import START_S, STOP_S, Side
+from tests.compat.oracle import free_ports
+
+NAMES = ("m1", "m2", "m3")
+
+
+@dataclass(slots=True)
+class Trio:
+    """Members by name; each has its client URL and, while it runs, its process."""
+
+    program: Path
+    directory: Path
+    scheme: str
+    flags: tuple[str, ...]
+    urls: dict[str, str] = field(default_factory=dict)
+    peers: dict[str, str] = field(default_factory=dict)
+    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ports = free_ports(2 * len(NAMES))
+        for name in NAMES:
+            self.urls[name] = f"{self.scheme}://127.0.0.1:{ports.pop()}"
+            self.peers[name] = f"{self.scheme}://127.0.0.1:{ports.pop()}"
+
+    def start(self, name: str) -> None:
+        """Without waiting."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_", "ZETCD"))}
+        with (self.directory / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [
+                    self.program, "--name", name, "--data-dir", self.directory / name,
+                    "--listen-client-urls", self.urls[name], "--advertise-client-urls", self.urls[name],
+                    "--listen-peer-urls", self.peers[name], "--initial-advertise-peer-urls", self.peers[name],
+                    "--initial-cluster", ",".join(f"{each}={url}" for each, url in self.peers.items()), *self.flags,
+                ],
+                stdout=log, stderr=log, env=environment,
+            )  # fmt: skip
+
+    def stop(self, name: str) -> None:
+        """In order, and at once if that does not help."""
+        process = self.processes.pop(name)
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_S)
+
+
+@contextlib.contextmanager
+def running(program: Path, directory: Path, scheme: str, *flags: str) -> Iterator[Trio]:
+    """Three members, until the end of the block."""
+    trio = Trio(program, directory, scheme, flags)
+    for name in NAMES:
+        trio.start(name)
+    try:
+        yield trio
+    finally:
+        for name in list(trio.processes):
+            trio.stop(name)
+
+
+class TrioSide(Side):
+    """A side whose endpoint is the leader's; it can stop members."""
+
+    trio: Trio
+
+    def wait(self) -> None:
+        """Until all members are named, one leads, and a member may be added: etcd refuses that for five seconds."""
+        deadline = time.monotonic() + 2 * START_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(AssertionError, KeyError, IndexError, StopIteration):
+                self.find_leader()
+                rows = json.loads(self.quiet("member", "list", "-w", "json"))["members"]
+                assert all(row.get("name") and row.get("clientURLs") for row in rows)
+                added = self.quiet("member", "add", "probe", "--learner", "--peer-urls=http://127.0.0.9:999")
+                self.quiet("member", "remove", added.split()[1])
+                self.quiet("put", "k", "v")
+                return
+            time.sleep(0.2)
+        raise AssertionError("the cluster did not come up")
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """`endpoint status` of the members that run."""
+        self.endpoint = ",".join(self.trio.urls[name] for name in self.trio.processes)
+        found: list[dict[str, Any]] = json.loads(self.quiet("endpoint", "status", "-w", "json"))
+        return found
+
+    def find_leader(self) -> str:
+        """Make the leader the endpoint; its name."""
+        endpoint = next(
+            row["Endpoint"]
+            for row in self.statuses()
+            if row["Status"].get("leader") == row["Status"]["header"]["member_id"]
+        )
+        self.endpoint = endpoint
+        return next(name for name, url in self.trio.urls.items() if url == endpoint)
+
+    def ids(self) -> dict[str, str]:
+        """Member ids by name; ``""`` names those that were never started."""
+        return {
+            row.get("name", ""): f"{row['ID']:x}"
+            for row in json.loads(self.quiet("member", "list", "-w", "json"))["members"]
+        }
