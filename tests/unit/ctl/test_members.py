@@ -126,7 +126,7 @@ def test_it_says_what_it_did_and_what_to_start() -> None:
         "Member 3e8 added to cluster 7 as learner",
         "Start member 3e8 on an empty data directory with",
         'ZETCD_NAME="fresh"',
-        'ZETCD_INITIAL_CLUSTER="m1=tcp://1:1,m2=tcp://2:1,fresh=tcp://new:1"',
+        'ZETCD_INITIAL_CLUSTER="m1=tcp://1:1,m2=tcp://2:1,gone=tcp://old:1,fresh=tcp://new:1"',
         'ZETCD_INITIAL_ADVERTISE_PEER_URLS="tcp://new:1"',
         'ZETCD_INITIAL_CLUSTER_STATE="existing"',
         "Waiting until member 3e8 has caught up",

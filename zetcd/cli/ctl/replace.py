@@ -140,9 +140,8 @@ class _Replacement:
         self._told = True
         started = next(bool(member.get("name")) for member in members if member["ID"] == new)
         if not started:
-            rest = [member for member in members if member["ID"] != self._old]
             self._console.line(f"Start member {new:x} on an empty data directory with")
-            for line in ctl.start_settings(rest, new, self._name, self._urls):
+            for line in ctl.start_settings(members, new, self._name, self._urls):
                 self._console.line(line)
         self._console.line(f"Waiting until member {new:x} has caught up")
 
