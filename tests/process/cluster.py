@@ -1,11 +1,14 @@
 """Real clusters for tests: several members on loopback, each with its supervisor and all its processes."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+
+import msgpack
 
 from tests.process.member import START_S, Member
 
@@ -135,3 +138,45 @@ def get(member: Member, key: bytes, *, serializable: bool = False, limit_s: floa
     reply = member.call({"op": "range", "key": key, "serializable": serializable}, limit_s)
     assert "error" not in reply, reply
     return reply["kvs"][0]["value"] if reply.get("kvs") else None
+
+
+class Load:
+    """Puts through one member, one after the other, until it is ended."""
+
+    def __init__(self, member: Member) -> None:
+        self.acked = 0
+        self.slowest_s = 0.0
+        self._member = member
+        self._errors: list[object] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with self._member.req() as sock:
+            number = 0
+            while not self._stop.is_set():
+                number += 1
+                started = time.monotonic()
+                key = f"{self._member.name}/{number % 100}".encode()
+                sock.send(msgpack.packb({"op": "put", "key": key, "value": b"%d" % number}))
+                if not sock.poll(20_000):
+                    self._errors.append("no answer")
+                    return
+                reply = msgpack.unpackb(sock.recv())
+                self.slowest_s = max(self.slowest_s, time.monotonic() - started)
+                if "error" in reply:
+                    self._errors.append(reply["error"])
+                else:
+                    self.acked += 1
+
+    def wait_acked(self, count: int) -> None:
+        """Until so many more are acknowledged."""
+        upto = self.acked + count
+        wait_for(lambda: True if self.acked >= upto or self._errors else None, f"{count} more puts")
+
+    def end(self) -> list[object]:
+        """Stop; the errors."""
+        self._stop.set()
+        self._thread.join()
+        return self._errors

@@ -105,6 +105,8 @@ class Peers:
         self.lanes: dict[tuple[int, int], Lane] = {}
         self.changed = False
         """Whether lanes came or went: the host opens and closes sockets, and clears it."""
+        self.look_due = False
+        """Whether the host is to look for answers on all lanes; it clears it."""
         self.removed = ""
         self.known: MemberList | None = None
         self._log = log
@@ -176,6 +178,7 @@ class Peers:
     def on_tick(self, now_ms: int) -> None:
         """Monotonic milliseconds."""
         self._now_ms = now_ms
+        self.look_due = True
 
     def take_frames(self) -> Iterable[tuple[LaneKey, bytes]]:
         """The frames of this turn; for each the host calls `on_sent` or `on_unsent`."""
@@ -276,6 +279,10 @@ class Peers:
         self._routes[key] = routing_id
         self._sessions[routing_id] = _Session(hello.member, hello.lane, hello.incarnation)
         self._meet(hello)
+        for kind in range(len(LANES)):
+            lane = self.lanes.get((hello.member, kind))
+            if lane is not None and lane.welcomed not in (0, hello.incarnation):
+                lane.said, lane.welcomed = False, 0  # it was restarted, and knows our lanes no more
         welcome = PeerWelcome(self.member, self.incarnation, self.name)
         self._answers.append((routing_id, encode_peer_frame([welcome])))
         return True

@@ -6,7 +6,7 @@
 
 - It never touches a disk and never waits: a stalled sync must not cost a heartbeat.
 - Its rooms: `pipeline` (what goes to wal and apply), `granting` (rule 9), `peers` (lanes to other members),
-  `proposals` and `forwarding` (rule 8), `asked_reads` (rule 10), `snapshot_relay` (rule 7).
+  `proposals` and `forwarding` (rule 8), `asked_reads` (rule 10), `snapshot_relay` (rule 7), `handover` (rules 20, 21).
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.asked_reads import AskedReads
 from zetcd.actors.granting import Granting
+from zetcd.actors.handover import Handover
 from zetcd.actors.peers import Peers
 from zetcd.actors.pipeline import Pipeline
 from zetcd.actors.proposals import Proposals
@@ -51,7 +52,7 @@ from zetcd.wire.local import (
     SnapshotSent,
     Standing,
 )
-from zetcd.wire.peer import Append, Forward, ForwardRefused, SnapshotPart
+from zetcd.wire.peer import Append, Forward, ForwardRefused, Health, SnapshotPart
 
 
 class RaftActor(Actor):
@@ -72,6 +73,7 @@ class RaftActor(Actor):
         self.proposals = Proposals(self, incarnation)
         self.reconfiguring = Reconfiguring(settings)
         self.reads = AskedReads(self, self._to_apply)
+        self.handover = Handover(self.peers, settings.election_timeout_ms, self.logger)
         self.snapshots = SnapshotRelay(self._to_apply, self.peers.send)
         self._random = random
         self._wal: Peer | None = None
@@ -103,6 +105,7 @@ class RaftActor(Actor):
             Forward: self.proposals.on_forward,
             ForwardRefused: self.proposals.on_forward_refused,
             SnapshotPart: self.snapshots.on_part,
+            Health: self.handover.on_health,
         }
 
     def _to_apply(self, message: Message) -> None:
@@ -291,9 +294,11 @@ class RaftActor(Actor):
         core = self.core
         if core is None:
             return
-        self._healthy = self.pipeline.age_ms() <= limits.PERSIST_AGE_MAX_MS
+        age_ms = self.pipeline.age_ms()
+        self._healthy = age_ms <= limits.PERSIST_AGE_MAX_MS
         self._check_removed(core)
         core.tick()
+        self.handover.on_tick(core, now_ms, age_ms)
         self.proposals.on_tick(now_ms)
         promotion = self.reconfiguring.on_tick(core, now_ms)
         if promotion is not None and self.refusal is None:
@@ -418,12 +423,16 @@ class RaftActor(Actor):
         return not core.is_leader or self.granting.granted or (not core.alone and core.log.applied >= core.leads_since)
 
     def on_stop(self) -> None:
-        """Refuse proposals, and let what is in flight come to its end."""
+        """Refuse proposals, hand over, and let what is in flight come to its end."""
         self._stopping = True
+        if self.core is not None:
+            self.handover.on_stop(self.core)
 
     def stopped(self) -> bool:
-        """Whether all is durable, all that is committed is executed, and the log says so."""
+        """Whether somebody else leads, all is durable, all that is committed is executed, and the log says so."""
         core = self.core
         if core is None or self.snapshots.installing:
             return True
+        if not self.handover.done(core):
+            return False
         return not self.pipeline.persisting and core.settled and self.pipeline.applied >= core.log.committed

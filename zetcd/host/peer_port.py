@@ -25,6 +25,7 @@ class Peers(Protocol):
 
     incarnation: int
     changed: bool
+    look_due: bool
 
     def wanted(self) -> Mapping[LaneKey, str]: ...
     def take_frames(self) -> Iterable[tuple[LaneKey, bytes]]: ...
@@ -74,6 +75,11 @@ class PeerPort:
         peers = self._peers
         if peers.changed:
             self._connect()
+        if peers.look_due:
+            # A send may have eaten the edge that told of an answer on a lane; once a tick is enough for those.
+            peers.look_due = False
+            for each in self._dealers.values():
+                self._loop.look_at(each)
         for key, data in peers.take_frames():
             dealer = self._dealers.get(key)
             if dealer is not None and _sent(dealer, data):
@@ -88,11 +94,6 @@ class PeerPort:
             except zmq.ZMQError as error:
                 if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                     raise
-
-    def on_tick(self) -> None:
-        """Look for answers on the lanes: a send may have eaten the edge that told of them, and they can wait."""
-        for dealer in self._dealers.values():
-            self._loop.look_at(dealer)
 
     def _connect(self) -> None:
         """Open and close sockets as lanes have come and gone."""

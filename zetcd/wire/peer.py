@@ -243,8 +243,16 @@ class SnapshotPart(Struct, frozen=True, array_like=True, tag=28, gc=False):
     data: bytes
 
 
+class Health(Struct, frozen=True, array_like=True, tag=29, gc=False):
+    """Follower to leader, with every tick: for how many ms its wal or apply has owed an answer."""
+
+    source: int
+    target: int
+    age_ms: int
+
+
 Greeting = PeerHello | PeerWelcome | PeerRefusal | PeerUnknown | MembersAsk | MembersAnswer
-BetweenMembers = PeerMessage | Forward | ForwardRefused | SnapshotPart
+BetweenMembers = PeerMessage | Forward | ForwardRefused | SnapshotPart | Health
 """What travels on a lane that is open: it names source and target."""
 
 _encoder = msgspec.msgpack.Encoder()

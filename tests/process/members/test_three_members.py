@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.cluster import Cluster, get, put, quietly, wait_for
+from tests.process.cluster import Cluster, Load, get, put, quietly, wait_for
 
 
 @pytest.fixture
@@ -105,4 +105,22 @@ def test_rule_20_a_paused_leader_is_replaced_and_follows_when_it_goes_on(cluster
     finally:
         raft.send_signal(signal.SIGCONT)
     assert wait_for(lambda: get(leader, b"k") or None, "the value at the former leader") == b"v"
+    cluster.alike()
+
+
+@pytest.mark.timeout(180)
+def test_rule_21_a_leader_that_stops_hands_over_and_no_request_of_the_others_fails(cluster: Cluster) -> None:
+    for _ in range(2):
+        leader = cluster.leader()
+        loads = [Load(member) for member in cluster.followers()]
+        for load in loads:
+            load.wait_acked(20)
+        assert leader.stop() == 0
+        for load in loads:
+            load.wait_acked(20)
+        for load in loads:
+            assert load.end() == []
+        assert "handing leadership over" in leader.log
+        leader.spawn()
+        leader.wait_served(30)
     cluster.alike()
