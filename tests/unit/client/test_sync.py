@@ -1,7 +1,7 @@
 """The synchronous client against a small server that misbehaves."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -46,6 +46,38 @@ def test_options_reach_the_server_by_name_and_number(client: Client, stub: Stub)
     assert stub.requests[-1] == {
         "op": "range", "key": b"a", "sort_order": 2, "sort_target": 3, "serializable": True, "keys_only": True,
     }  # fmt: skip
+
+
+def test_changes_of_the_cluster_reach_the_server(client: Client, stub: Stub) -> None:
+    kinds = ("member_", "move_")
+    stub.refuse = lambda request: refuse(etcd.UNHEALTHY) if request["op"].startswith(kinds) else None
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: client.member_add(("tcp://a:1",), learner=True),
+        lambda: client.member_update(7, ["tcp://b:1"]),
+        lambda: client.member_promote(7),
+        lambda: client.member_remove(2**64 - 1),
+        lambda: client.move_leader(7, endpoint=stub.endpoint),
+    )
+    for ask in asks:
+        with pytest.raises(Error, match="unhealthy cluster") as raised:
+            ask()
+        assert not raised.value.outcome_unknown, "the leader never proposed it"
+    assert [request for request in stub.requests if request["op"].startswith(kinds)] == [
+        {"op": "member_add", "peerURLs": ["tcp://a:1"], "isLearner": True},
+        {"op": "member_update", "ID": 7, "peerURLs": ["tcp://b:1"]},
+        {"op": "member_promote", "ID": 7},
+        {"op": "member_remove", "ID": 2**64 - 1},
+        {"op": "move_leader", "targetID": 7},
+    ]
+
+
+def test_what_a_learner_refuses_another_member_answers(stub: Stub) -> None:
+    with Stub() as learner:
+        learner.refuse = lambda _: refuse(etcd.LEARNER_UNSUPPORTED)
+        with Client([learner.endpoint, stub.endpoint], timeout=10) as client:
+            client.put("a", "1")
+            assert client.get("a") is not None
+        assert b"a" in stub.keys
 
 
 def test_transactions(client: Client) -> None:
