@@ -86,10 +86,17 @@ class Node:
 
     def crash(self, written: int = 0) -> None:
         """Die; the first `written` of the Readys on their way reach the disk."""
+        self.suspect_cut = self.core.votes_withheld
         for ready in self.unwritten[:written]:
             self.disk.write(ready)
         self.up = False
         self.unwritten = []
+
+    def lose_tail(self, last: int) -> None:
+        """Die with a disk that keeps the hard state and the entries up to last alone, and says so (rule 2)."""
+        self.crash()
+        self.disk.blocks = [cut_block(block, last) for block in self.disk.blocks if block.first <= last]
+        self.suspect_cut = True
 
     def act(self) -> bool:
         """One turn; whether anything was done."""

@@ -15,8 +15,10 @@ from zetcd.raft.config import Config
 class Chaos:
     """One seed's run."""
 
-    def __init__(self, seed: int, size: int = 3, members: int | None = None, lease_reads: bool = False) -> None:
-        """lease_reads: with the clock assumption kept, all members tick at once."""
+    def __init__(
+        self, seed: int, size: int = 3, members: int | None = None, lease_reads: bool = False, tails: bool = False
+    ) -> None:
+        """lease_reads: with the clock assumption kept, all members tick at once. tails: a disk may lose some."""
         self.random = random = Random(seed)
         catchup = random.choice([0, 3, 1000])
         pre_vote = random.random() < 0.7
@@ -55,6 +57,7 @@ class Chaos:
             (self.transfer, 0.3),
             (lambda _: self.give_up_snapshots(), 0.5),
             (self.change_members, 1),
+            (self.lose_tail, 0.3 if tails else 0),
             (lambda node: node.retire(), 0.5),
             (lambda node: node.core.forget_leader(), 0.1),
         ]
@@ -88,6 +91,14 @@ class Chaos:
 
     def crash(self, node: Node) -> None:
         node.crash(self.random.randrange(len(node.unwritten) + 1))
+
+    def lose_tail(self, node: Node) -> None:
+        """Of at most one member at a time: what two of three have acknowledged one may lose."""
+        others = [other for other in self.cluster.nodes.values() if other is not node]
+        suspect = any(other.core.votes_withheld if other.up else other.suspect_cut for other in others)
+        low = max(node.disk.store[0], node.disk.base[0])
+        if not suspect and node.durable_last > low:
+            node.lose_tail(self.random.randrange(low, node.durable_last))
 
     def partition(self, node: Node) -> None:
         self.cluster.heal()
@@ -208,6 +219,14 @@ def test_the_last_two_part_and_many_come_and_go(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(25))
 def test_leased_reads_are_linearizable_while_the_clock_assumption_holds(seed: int) -> None:
     chaos = Chaos(5000 + seed, 3, 5, lease_reads=True)
+    for _ in range(8000):
+        chaos.step()
+    chaos.heal()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rule_02_one_disk_at_a_time_may_lose_what_it_acknowledged_if_it_says_so(seed: int) -> None:
+    chaos = Chaos(6000 + seed, 3 + 2 * (seed % 2), tails=True)
     for _ in range(8000):
         chaos.step()
     chaos.heal()

@@ -33,7 +33,7 @@ from zetcd.raft.candidate import Candidate
 from zetcd.raft.config import Config
 from zetcd.raft.leader import Leader
 from zetcd.raft.ready import Ready
-from zetcd.wire.entry import Block, BlockKind, Entry, MemberChange, Put, cut_block, decode_entries, encode_entries
+from zetcd.wire.entry import Block, BlockKind, Entry, MemberChange, Put, decode_entries, encode_entries
 from zetcd.wire.local import ConfState, HardState
 from zetcd.wire.peer import (
     Append,
@@ -214,10 +214,7 @@ class Stage:
         self.node(member).start()
 
     def do_cut_tail(self, member: str, index: str) -> None:
-        node = self.node(member)
-        node.crash()
-        node.disk.blocks = [cut_block(b, int(index)) for b in node.disk.blocks if b.first <= int(index)]
-        node.suspect_cut = True
+        self.node(member).lose_tail(int(index))
 
     def do_compact(self, member: str, index: str) -> None:
         self.node(member).core.log.compact(int(index))
