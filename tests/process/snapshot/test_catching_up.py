@@ -1,11 +1,15 @@
 """Rule 7 with real members: one that is behind the log gets the whole store while load goes on, whoever is killed."""
 
 import contextlib
+import functools
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 import pytest
 
 from tests.process.api.dealer import Dealer, stopped
@@ -148,9 +152,9 @@ def test_rule_07_a_member_behind_the_log_catches_up_by_snapshot_under_load(
     assert get(leader, b"after") == b"1"
 
 
-def caught_up(target: ClusterMember, other: ClusterMember) -> bool | None:
+def caught_up(target: ClusterMember, other: ClusterMember, last: int = KEYS - 1) -> bool | None:
     """Whether the last key has come."""
-    request: dict[str, Any] = {"op": "range", "key": b"k%07d" % (KEYS - 1), "serializable": True, "count_only": True}
+    request: dict[str, Any] = {"op": "range", "key": b"k%07d" % last, "serializable": True, "count_only": True}
     there = quietly(target, request, 1.0).get("count")
     return True if there == 1 and quietly(other, {"op": "status"}, 1.0) else None
 
@@ -208,8 +212,52 @@ def test_rule_18_a_watcher_below_the_compaction_of_a_snapshot_is_told_so(tmp_pat
 
 def on_disk(member: ClusterMember, value: bytes) -> bool | None:
     """Whether LevelDB, which does not compress, holds value: then it holds all that was executed before."""
-    for path in [*stores(member, "db/*.log"), *stores(member, "db/*.ldb")]:
+    for path in [*stores(member, "db/*.l*"), *stores(member, "store-*/*.l*")]:
         with contextlib.suppress(FileNotFoundError):
             if value in path.read_bytes():
                 return True
     return None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_rule_07_killed_at_any_moment_on_any_side_again_and_again(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    written = taken = 0
+    with Cluster(tmp_path, 3, *FLAGS) as cluster:
+        with Load(cluster.members) as load:
+            for number in range(12):
+                leader, target = cluster.leader(), dice.choice(cluster.followers())
+                target.kill_all()
+                before = stores(target, "store-*")
+                fill(leader, written, 8_000)
+                written += 8_000
+                mark = b"mark of round %d." % number
+                put(leader, b"mark", mark)
+                wait_for(functools.partial(on_disk, leader, mark), "a flush of everything")
+                target.spawn()
+                for _ in range(dice.choice((0, 1, 1, 2, 3))):
+                    time.sleep(dice.random() * dice.choice((0.3, 1.0, 2.0)))
+                    strike_somebody(dice, leader, target)
+                wait_for(functools.partial(caught_up, target, leader, written - 1), "the data", 90.0)
+                taken += stores(target, "store-*") != before
+        cluster.alike()
+        count = cluster.leader().call({"op": "range", "key": b"k", "range_end": b"l", "count_only": True})["count"]
+        assert count == written
+        value = get(cluster.leader(), b"load")
+        assert value is not None
+        assert int(value) >= load.acknowledged
+        assert taken >= 4, "some rounds are so fast that the log is still there"
+
+
+def strike_somebody(dice: random.Random, leader: ClusterMember, target: ClusterMember) -> None:
+    """SIGKILL to one process, or to a whole member, which starts anew."""
+    who = dice.choice((leader, target, target))
+    what = dice.choice(("apply", "apply", "raft", "wal", "all"))
+    if what == "all":
+        who.kill_all()
+        who.spawn()
+    else:
+        with contextlib.suppress(KeyError, psutil.NoSuchProcess):  # it is starting
+            who.kill(what)
