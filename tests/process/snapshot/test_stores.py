@@ -172,6 +172,28 @@ def test_rule_07_killed_at_any_step_a_start_finds_exactly_one_whole_store(
     assert sorted(outcomes, reverse=True) == outcomes, "never backwards"
 
 
+def test_rule_07_half_of_a_snapshot_that_was_being_removed_never_looks_complete(
+    tmp_path: Path, snapshot: list[bytes]
+) -> None:
+    dies_at = 0
+    while True:
+        dies_at += 1
+        member = tmp_path / f"{dies_at}"
+        fill(f"{member}/db", OLD, b"old")
+        install(HostStage(Stores(str(member))), snapshot)
+        [complete] = member.glob("store-*")
+        whole = {path.name for path in complete.iterdir()}
+        try:
+            Stores(str(member), files=MortalFiles(dies_at)).discard()
+        except Killed:
+            assert not complete.exists() or {path.name for path in complete.iterdir()} == whole
+        else:
+            break
+        stores = Stores(str(member))
+        assert stores.tidy() == (NEW if complete.exists() else (0, 0))
+    assert dies_at > len(whole)
+
+
 def test_rule_07_the_switch_never_goes_back(tmp_path: Path, snapshot: list[bytes]) -> None:
     member = str(tmp_path)
     fill(f"{member}/db", OLD, b"old")

@@ -194,6 +194,30 @@ def test_rule_07_what_has_arrived_is_not_removed_before_raft_has_said_so() -> No
     assert pairing.stage.complete is None
 
 
+def test_rule_07_a_receiver_that_died_is_sent_every_row_again() -> None:
+    pairing = Pairing(ROWS)
+    for _ in range(12):
+        pairing.round()
+    assert pairing.stage.pending
+    pairing.crash_receiver()
+    until_arrived(pairing)
+    assert pairing.sender.counters["restarts"] == 1
+    assert pairing.stage.complete == dict(ROWS)
+
+
+def test_an_end_before_the_last_chunk_is_stored_is_answered_by_how_far_it_is() -> None:
+    pairing = Pairing(ROWS[:10])
+    pairing.collect()
+    pairing.hear(pairing.to_receiver.pop())
+    pairing.stage.end(pairing.receiver)
+    pairing.to_sender.clear()
+    pairing.collect()
+    pairing.to_sender.clear()
+    pairing.hear(encode_snapshot(End(pairing.term, pairing.sender.serial, Manifest(1, 10, 500, 7))))
+    [receipt] = decoded(pairing.to_sender)
+    assert receipt == Receipt(pairing.term, pairing.sender.serial, Receipt.RECEIVING, 0, limits.SNAPSHOT_WINDOW_CHUNKS)
+
+
 def test_a_receiver_gives_up_a_silent_sender_and_removes_what_it_has() -> None:
     pairing = Pairing(ROWS)
     for _ in range(8):
