@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.asked_reads import AskedReads
+from zetcd.actors.founding import found
 from zetcd.actors.granting import Granting
 from zetcd.actors.handover import Handover
 from zetcd.actors.peers import Peers
@@ -24,7 +25,6 @@ from zetcd.actors.snapshot_relay import SnapshotRelay
 from zetcd.base import limits
 from zetcd.base.errors import NO_LEADER, STOPPED, UNHEALTHY, Error, Fatal, Refusal
 from zetcd.base.settings import Settings
-from zetcd.cluster.membership import bootstrap_blocks, bootstrap_members, founders
 from zetcd.host.logs import Logger, configure
 from zetcd.raft.config import Config
 from zetcd.raft.core import Core, Random
@@ -74,7 +74,7 @@ class RaftActor(Actor):
         self.reconfiguring = Reconfiguring(settings)
         self.reads = AskedReads(self, self._to_apply)
         self.handover = Handover(self.peers, settings.election_timeout_ms, self.logger)
-        self.snapshots = SnapshotRelay(self._to_apply, self.peers.send)
+        self.snapshots = SnapshotRelay(self._to_apply, self.peers.send, self.logger)
         self._random = random
         self._wal: Peer | None = None
         self._apply: Peer | None = None
@@ -84,7 +84,7 @@ class RaftActor(Actor):
         self._stopping = False
         self._healthy = True
         self._conf: ConfState | None = None  # accepted by apply, not in force yet
-        self._founders = 0  # entries with which the log begins: their configuration holds only as a whole
+        self._conf_from = 0  # see `founding.Start`
         self._serving = False  # apply knows from where on it may serve
         self._caught_up = False
         self._standing_due = False
@@ -179,42 +179,25 @@ class RaftActor(Actor):
         self.snapshots.at_start(opened, recovery.base)
         if self.snapshots.installing:
             return
-        joins = settings.initial_cluster_state != "new"
-        members = [] if joins else bootstrap_members(settings.initial_cluster, settings.initial_cluster_token)
-        log = recovery.build(opened.index, opened.term, bootstrap_blocks(members))
-        rows = founders(log.blocks_from(1)) if not log.base_index else []
-        self._founders = len(rows)
-        conf, known = opened.conf, opened.members
-        if conf is None or opened.index < len(rows):
-            # Until the store knows the members, the founding ones are the configuration.
-            conf, known = ConfState([row[0] for row in rows]), MemberList(rows, [])
-        self._check_identity(known)
+        start = found(settings, recovery, opened, self.member)
+        log = start.log
+        self._conf_from = start.conf_from
         config = Config(
             self.member,
             election_ticks=max(1, settings.election_timeout_ms // settings.heartbeat_interval_ms),
             catchup_entries=settings.snapshot_catchup_entries,
             snapshot_count=settings.snapshot_count,
         )
-        core = self.core = Core(config, log, recovery.hard_state, conf, self._random, recovery.suspect_cut)
+        core = self.core = Core(config, log, recovery.hard_state, start.conf, self._random, recovery.suspect_cut)
         self._caught_up = not recovery.suspect_cut
         self.pipeline.start(opened.index, min(log.committed, log.stable))
         self.proposals.start(core)
         self.reads.start(core)
-        self._on_members(known)
+        self._on_members(start.known)
         self._standing_due = True
         if opened.index:
             # wal's mark: also where a log shorter than the store goes on from (rule 3).
             self._to_wal(Release(opened.index, opened.term))
-
-    def _check_identity(self, known: MemberList | None) -> None:
-        """A data directory belongs to one member of one cluster, whatever the flags say now."""
-        rows = known.members if known is not None else []
-        if rows and not any(row[0] == self.member for row in rows) and self._opened == Opened(0, 0):
-            shown = ", ".join(f"{row[1]}={','.join(row[2])}" for row in rows)
-            raise Refusal(
-                f"the data directory belongs to member {self.member:x}, which is not in --initial-cluster {shown}: "
-                "give the flags it was made with, or another --data-dir"
-            )
 
     # -- from api and lease --------------------------------------------------------------------------------------------
     @property
@@ -250,7 +233,7 @@ class RaftActor(Actor):
         index = message.index
         pipeline = self.pipeline
         pipeline.executed(index)
-        if message.conf is not None and index >= self._founders:
+        if message.conf is not None and index >= self._conf_from:
             self._conf = message.conf
             self._on_members(message.members)
         if message.flushed_index > pipeline.flushed:

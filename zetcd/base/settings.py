@@ -22,6 +22,7 @@ class Settings:
     initial_cluster: tuple[tuple[str, str], ...] = (("default", "tcp://127.0.0.1:2380"),)
     initial_cluster_state: str = "new"
     initial_cluster_token: str = "etcd-cluster"
+    force_new_cluster: bool = False  # the members of the data directory are forgotten, but for this one
     cluster_id: int = 0  # computed from the initial cluster; only used when the data directory is new
     member_id: int = 0
     api_processes: int = 1

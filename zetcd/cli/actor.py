@@ -70,6 +70,10 @@ def _configured(role: str, words: list[str]) -> Settings | None:
     if named and settings.name != named[0]:
         raise Refusal(f"--name is {named[0]}, but the configuration file says name: {settings.name}; make them equal")
     warnings = (*loaded.warnings, *bootstrap.make_directories(settings))
+    if role == "wal":
+        from zetcd.cli.serve import identify  # who this member is stands in the log from now on
+
+        settings = identify(settings)
     if role == "raft":
         # One voice for all processes of the member, and one that holds its ports: there is one raft, many api.
         _HELD.extend(bootstrap.claim_ports(settings))

@@ -66,9 +66,21 @@ def serve(settings: Settings, warnings: list[str]) -> int:
     for warning in warnings:
         journal.warn(warning)
     try:
+        settings = identify(settings)
         return Supervisor(settings, journal, actor_command(settings), lambda: logs.say(1, ready_text(settings))).run()
     finally:
         claims.release()
+
+
+def identify(settings: Settings) -> Settings:
+    """With the ids of a running cluster where the data directory is new and there is one. Raises Refusal."""
+    from zetcd.node import joining
+
+    if not joining.is_fresh(settings):
+        return settings
+    from zetcd.host.peer_query import ask_members  # ZeroMQ, which the supervisor needs for nothing else
+
+    return joining.find_identity(settings, ask_members)
 
 
 def ready_text(settings: Settings) -> str:

@@ -104,6 +104,19 @@ def founders(blocks: Sequence[Block]) -> list[MemberRow]:
     return rows
 
 
+def forced_blocks(members: Sequence[MemberRow], member: int, index: int, term: int) -> list[Block]:
+    """For ``--force-new-cluster``: the entries behind (index, term) that leave member as the only one."""
+    rows = {row[0]: row for row in members}
+    changes = []
+    if member in rows and rows[member][4]:
+        changes.append(MemberChange(ChangeKind.PROMOTE, member))
+    changes += [MemberChange(ChangeKind.REMOVE, other) for other in sorted(rows) if other != member]
+    return [
+        Block(position, position, term, encode_entries([Entry(0, 0, change)]), BlockKind.MEMBERSHIP)
+        for position, change in enumerate(changes, index + 1)
+    ]
+
+
 def publish(member: int, name: str, client_urls: Sequence[str]) -> bytes:
     """The encoded entry by which a started member makes its name and client URLs known, as etcd does at each start."""
     change = MemberChange(ChangeKind.PUBLISH, member, name, [], list(client_urls))

@@ -35,12 +35,6 @@ class Claims:
 def make_directories(settings: Settings) -> list[str]:
     """The data directory and what every process expects in it, mode 0700. Returns warnings; raises Refusal."""
     warnings = []
-    fresh = not Path(settings.wal_path).is_dir() or not any(Path(settings.wal_path).iterdir())
-    if fresh and settings.initial_cluster_state == "existing":
-        raise Refusal(
-            f"--initial-cluster-state=existing, but {settings.data_dir} holds no member: joining a cluster comes "
-            "with a later release; start a new one with --initial-cluster-state=new"
-        )
     parents = [settings.data_dir, settings.member_dir, f"{settings.member_dir}/run"]
     if settings.wal_dir:
         parents.append(settings.wal_dir)

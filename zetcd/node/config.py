@@ -113,6 +113,7 @@ class _Checker:
             snapshot_count=self._at_least("snapshot-count", 1),
             snapshot_catchup_entries=self._int("snapshot-catchup-entries"),
             max_learners=self._at_least("max-learners", 1),
+            force_new_cluster=bool(self._value("force-new-cluster")),
             strict_reconfig_check=bool(self._value("strict-reconfig-check")),
             auto_promote=bool(self._value("auto-promote")),
             lease_checkpoint_interval_ms=self._ms("lease-checkpoint-interval", 1_000),

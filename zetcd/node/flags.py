@@ -182,8 +182,7 @@ PROCESSES = (
     Flag("trace-hops", read_bool, "false", "stamp frames at each hop"),
 )
 UNSAFE = (
-    Flag("force-new-cluster", read_bool, "false", "make this member a cluster of its own",
-         "this release runs clusters of one member"),
+    Flag("force-new-cluster", read_bool, "false", "make this member a cluster of its own, from its data directory"),
     Flag("unsafe-no-fsync", read_bool, "false", "do not sync the disk: a power cut loses acknowledged writes"),
     Flag("corrupt-check-time", read_duration, "0s", "time between corruption checks", ALONE),
     Flag("initial-corrupt-check", read_bool, "false", "check before serving", ALONE),

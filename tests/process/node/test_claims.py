@@ -63,12 +63,6 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         bootstrap.make_directories(member(tmp_path))
 
 
-def test_an_existing_cluster_cannot_be_joined_yet(tmp_path: Path) -> None:
-    settings = Settings(data_dir=str(tmp_path), initial_cluster_state="existing")
-    with pytest.raises(Refusal, match="--initial-cluster-state=existing"):
-        bootstrap.make_directories(settings)
-
-
 def test_the_holder_of_a_directory_is_named(held: Settings, tmp_path: Path) -> None:
     other = member(tmp_path / "other")
     done = zetcd(Settings(data_dir=held.data_dir, name="m2", listen_client_urls=other.listen_client_urls,
