@@ -6,6 +6,7 @@ and writing are Fatal with the path in them.
 """
 
 import os
+import threading
 from collections.abc import Callable
 from itertools import islice, repeat
 from pathlib import Path
@@ -14,13 +15,17 @@ from typing import Any
 import plyvel
 
 from zetcd.base.errors import Fatal
-from zetcd.base.limits import MIB
+from zetcd.base.limits import KIB, MIB
 from zetcd.mvcc.engine import Get, Pair
 
-WRITE_BUFFER_BYTES = 16 * MIB  # about one flush: each becomes one table
-CACHE_BYTES = 8 * MIB  # index and filter blocks; uncompressed data blocks are read where they are mapped
+WRITE_BUFFER_BYTES = 8 * MIB  # below a full flush, so that each becomes a table of its own: see `LevelBatch.write`
+CACHE_BYTES = 8 * MIB  # hardly used: uncompressed data blocks are read where they are mapped
 FILE_BYTES = 8 * MIB  # few files, since LevelDB maps at most 1,000
 BLOOM_BITS = 10  # a put of a new key asks for its row: 2.5 instead of 7 us
+BLOCK_BYTES = 16 * KIB  # a quarter of the index entries to bisect in each table a get has to ask
+RESTART_ROWS = 4  # a get compares 2 rows of a block instead of 8, each of them a cache miss
+COMPACTION_NICE = 5
+"""Of LevelDB's compaction thread: requests go first where processors are short, and it still gets its share."""
 
 
 class LevelEngine:
@@ -39,11 +44,24 @@ class LevelEngine:
                 lru_cache_size=CACHE_BYTES,
                 max_file_size=FILE_BYTES,
                 bloom_filter_bits=BLOOM_BITS,
+                block_size=BLOCK_BYTES,
+                block_restart_interval=RESTART_ROWS,
                 # Measured against snappy, random values: puts cost a quarter less processor time, gets a third.
                 compression=None,
             )
         except (plyvel.Error, OSError) as error:
             raise Fatal(f"store {path}: {error}") from error
+        self.get: Get = self._db.get
+        self._rotate = self._db.write_batch()
+        starter = threading.Thread(target=self._start_compaction_thread)
+        starter.start()
+        starter.join()
+
+    def _start_compaction_thread(self) -> None:
+        """LevelDB starts its thread with the first compaction, and the thread inherits the priority of its starter: so
+        a passing thread starts it, by compacting a range in which there is nothing."""
+        os.setpriority(os.PRIO_PROCESS, 0, COMPACTION_NICE)
+        self._db.compact_range(start=b"", stop=b"")
 
     def table(self, prefix: bytes) -> "LevelTable":
         """See `Engine`."""
@@ -52,7 +70,7 @@ class LevelEngine:
     def batch(self) -> "LevelBatch":
         """See `Engine`."""
         batch = self._spare.pop() if self._spare else self._db.write_batch(sync=self._sync)
-        return LevelBatch(batch, self._spare, self.path)
+        return LevelBatch(batch, self._rotate, self._spare, self.path)
 
     def snapshot(self) -> "LevelScan":
         """See `Engine`."""
@@ -79,7 +97,6 @@ class LevelTable:
 
     def __init__(self, db: Any) -> None:
         self._iterator: Callable[..., Any] = db.iterator
-        self.get: Get = db.get
 
     def scan(
         self, start: bytes, stop: bytes | None, *, reverse: bool = False, keys_only: bool = False
@@ -169,10 +186,11 @@ class LevelKeyScan:
 class LevelBatch:
     """See `Batch`."""
 
-    __slots__ = ("_batch", "_path", "_spare", "delete", "put")
+    __slots__ = ("_batch", "_path", "_rotate", "_spare", "delete", "put")
 
-    def __init__(self, batch: Any, spare: list[Any], path: str) -> None:
+    def __init__(self, batch: Any, rotate: Any, spare: list[Any], path: str) -> None:
         self._batch = batch
+        self._rotate = rotate
         self._spare = spare
         self._path = path
         self.put: Callable[[bytes, bytes], None] = batch.put
@@ -182,6 +200,9 @@ class LevelBatch:
         """See `Batch`. A failed write is never tried again (rule 22)."""
         try:
             self._batch.write()
+            # LevelDB puts a full memtable aside only when the next write comes, and until then every get searches it
+            # first: 1.6 us of 20 cache misses. So a write of nothing follows at once.
+            self._rotate.write()
         except plyvel.Error as error:
             raise Fatal(f"store {self._path}: {error}") from error
         # To grow a buffer to 16 MiB anew would cost milliseconds of copying in the turns of the actor.

@@ -30,10 +30,7 @@ class EngineScan(Protocol):
 
 
 class EngineTable(Protocol):
-    """The keys under one first byte, without it."""
-
-    def get(self, key: bytes, /) -> bytes | None:
-        """The value of key."""
+    """The keys under one first byte, without it, for scans."""
 
     def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False, keys_only: bool = False) -> EngineScan:
         """Pairs in [start, stop), descending in reverse; stop None is the end of the table. keys_only: the values do
@@ -54,7 +51,10 @@ class Batch(Protocol):
 
 
 class Engine(Protocol):
-    """An ordered, durable map from bytes to bytes."""
+    """An ordered, durable map from bytes to bytes. get: the value of a key, which carries the first byte of its table
+    (that an engine would have to add takes a call more, in the read of all reads)."""
+
+    get: Get
 
     def table(self, prefix: bytes) -> EngineTable:
         """The table under the one-byte prefix."""
@@ -78,6 +78,7 @@ class MemoryEngine:
     def __init__(self, pairs: dict[bytes, bytes] | None = None) -> None:
         self.pairs: dict[bytes, bytes] = dict(pairs or {})
         self.batches = 0
+        self.get: Get = self.pairs.get
         self._keys: list[bytes] | None = None
 
     def table(self, prefix: bytes) -> "MemoryTable":
@@ -128,10 +129,6 @@ class MemoryTable:
     def __init__(self, engine: MemoryEngine, prefix: bytes) -> None:
         self._engine = engine
         self._prefix = prefix
-
-    def get(self, key: bytes, /) -> bytes | None:
-        """See `EngineTable`."""
-        return self._engine.pairs.get(self._prefix + key)
 
     def scan(self, start: bytes, stop: bytes | None, *, reverse: bool = False, keys_only: bool = False) -> "MemoryScan":
         """See `EngineTable`."""

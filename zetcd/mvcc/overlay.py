@@ -29,7 +29,7 @@ class Table:
     def __init__(self, engine: Engine, prefix: bytes) -> None:
         self.prefix = prefix
         self._engine = engine.table(prefix)
-        self.fetch: Get = self._engine.get
+        self.fetch: Get = engine.get
         self.bytes = 0  # written since the last freeze, overhead included
         self.active = Layer()
         self.frozen = Layer()
@@ -44,7 +44,7 @@ class Table:
         rows = self.frozen_rows
         if key in rows:
             return rows[key]
-        return self.fetch(key)
+        return self.fetch(self.prefix + key)
 
     def put(self, key: bytes, row: bytes) -> None:
         """Write the row of key."""
@@ -186,7 +186,7 @@ class Overlay:
 
     def state(self) -> keys.State:
         """The state record as last synced; that of an empty store where there is none."""
-        record = self.meta.fetch(keys.STATE_KEY)
+        record = self._engine.get(keys.META + keys.STATE_KEY)
         return keys.State() if record is None else keys.unpack_state(record)
 
     def pin(self) -> tuple[EngineScan, keys.State]:

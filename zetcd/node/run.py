@@ -111,6 +111,14 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     actor = ApplyActor(machine, flusher, settings.compaction_batch_limit, settings.compaction_sleep_ms)
     receiver = actor.snapshots.attach(stage, stores, arrived)
     loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "apply")), context, notifier)
+    traced = loop.after_turn
+
+    def after_turn() -> None:
+        machine.settle()
+        if traced is not None:
+            traced()
+
+    loop.after_turn = after_turn
     loop.add_reader(flusher.done_fd, lambda: flusher.drain(actor.on_flushed))
     loop.add_reader(stage.done_fd, lambda: stage.drain(receiver.on_staged))
     _ready_when(loop, lambda: actor.ready, notifier)

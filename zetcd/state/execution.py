@@ -51,9 +51,10 @@ SubResult = PutDone | RangeDone | DeleteDone | TxnDone
 
 
 class Execution:
-    """Handlers by command type. index and term are those of the entry being executed; outcome collects results."""
+    """Handlers by command type. index and term are those of the entry being executed; outcome collects results.
+    puts_hold: no alarm forbids a put."""
 
-    __slots__ = ("alarms", "handlers", "index", "leases", "members", "outcome", "store", "term")
+    __slots__ = ("alarms", "handlers", "index", "leases", "members", "outcome", "puts_hold", "store", "term")
 
     def __init__(self, store: Store, leases: Leases, members: Members, alarms: Alarms) -> None:
         self.store = store
@@ -82,6 +83,7 @@ class Execution:
                 MemberChange: self.member_change,
             }
         )
+        self.puts_hold = not (self.alarms.has(NOSPACE) or self.alarms.has(CORRUPT_ALARM))
         if self.alarms.has(NOSPACE):
             self.handlers.update({Put: self._no_space, Txn: self._txn_without_space, LeaseGrant: self._no_space})
         if self.alarms.has(CORRUPT_ALARM):
@@ -110,11 +112,11 @@ class Execution:
             return self.fail(LEASE_NOT_FOUND)
         if put.flags & (IGNORE_VALUE | IGNORE_LEASE) and self.store.current.get(put.key) is None:
             return self.fail(KEY_NOT_FOUND)
-        former = self._write(put)
+        former = self.write(put)
         return PutDone(self.store.commit(), former if put.flags & PREV_KV else None)
 
-    def _write(self, put: Put) -> bytes | None:
-        """Carry out a put that holds; the former row."""
+    def write(self, put: Put) -> bytes | None:
+        """Carry out a put that holds, in the revision being made; the former row."""
         key, value, lease, flags = put.key, put.value, put.lease, put.flags
         store = self.store
         if flags & (IGNORE_VALUE | IGNORE_LEASE):
@@ -159,7 +161,7 @@ class Execution:
         nested = iter(branch.nested)
         for op in branch.ops:
             if isinstance(op, Put):
-                former = self._write(op)
+                former = self.write(op)
                 results.append(PutDone(self.store.shown_revision, former if op.flags & PREV_KV else None))
             elif isinstance(op, Range):
                 results.append(self._range(op))

@@ -1,8 +1,9 @@
 """The replicated state machine: committed blocks in, replies, events and flushes out.
 
-`apply` executes a block into the overlay; `query` reads; `freeze`, `flushed` and `sweep` are the upkeep that the actor
-drives between blocks. State is a function of the log prefix alone: the same blocks give the same rows, results and
-revisions on every member, wherever the block bounds fall (rule 15) and whenever flushes and sweeps happen.
+`apply` executes a block into the overlay, or answers it and leaves the rest to `settle`; `query` reads; `freeze`,
+`flushed` and `sweep` are the upkeep that the actor drives between blocks. State is a function of the log prefix alone:
+the same blocks give the same rows, results and revisions on every member, wherever the block bounds fall (rule 15) and
+whenever flushes and sweeps happen.
 
 After a crash the engine holds the state as of `flushed_index`, exactly (rule 23); entries above it are
 applied again from the log, entries at or below it are skipped.
@@ -29,10 +30,10 @@ from zetcd.state.members import Alarms, Members
 from zetcd.state.outcome import Outcome
 from zetcd.wire import results
 from zetcd.wire.codec import encode_events
-from zetcd.wire.entry import Block, Range, decode_entries
+from zetcd.wire.entry import Block, Entry, Put, Range, decode_entries
 from zetcd.wire.local import ConfState, LeaseRow, MemberList, Opened
 from zetcd.wire.queries import CompactWait, HashKv, History, LeaseInfo, LeaseList, Query, StoreStatus
-from zetcd.wire.results import Done, Histories, HistoryCompacted, LeaseIs, Result, Status
+from zetcd.wire.results import Done, Histories, HistoryCompacted, LeaseIs, PutDone, Result, Status
 
 __all__ = ["Cursor", "Flush", "Machine", "Outcome"]
 
@@ -47,7 +48,8 @@ class Machine:
 
     __slots__ = (
         "_alarms", "_building", "_dirty_since", "_execution", "_flushing", "_leases", "_members", "_overlay",
-        "_queries", "_store", "_sweeper", "applied", "applied_term", "flushed_index", "flushed_term",
+        "_promised", "_promised_bytes", "_queries", "_store", "_sweeper", "applied", "applied_term", "flushed_index",
+        "flushed_term",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, alive: Callable[[], None] = lambda: None) -> None:
@@ -62,6 +64,8 @@ class Machine:
         self._members = Members(overlay)
         self._alarms = Alarms(overlay)
         self._execution = Execution(self._store, self._leases, self._members, self._alarms)
+        self._promised: list[Put] = []  # answered, to be executed by `settle`
+        self._promised_bytes = 0
         self._building: Flush | None = None  # frozen, batch not yet complete
         self._flushing: Flush | None = None  # handed out, not yet flushed
         self._dirty_since: int | None = None
@@ -79,7 +83,7 @@ class Machine:
     @property
     def revision(self) -> int:
         """The current revision; 1 in a fresh store."""
-        return self._store.revision
+        return self._store.revision + len(self._promised)
 
     @property
     def compact_revision(self) -> int:
@@ -98,12 +102,13 @@ class Machine:
 
     @event_level.setter
     def event_level(self, level: int) -> None:
+        self.settle()  # what was done before has no events
         self._store.event_level = level
 
     @property
     def overlay_bytes(self) -> int:
         """Memory of what is executed and not known to be synced, to be held against OVERLAY_BYTES_HARD_MAX."""
-        return self._overlay.bytes
+        return self._overlay.bytes + self._promised_bytes
 
     @property
     def db_bytes(self) -> int:
@@ -130,9 +135,8 @@ class Machine:
     def apply(self, block: Block) -> Outcome:
         """Execute the entries of a committed, locally durable block that have not been executed yet (design rule 3).
         Raises Fatal where entries are missing before it or its bytes do not decode."""
-        store, execution = self._store, self._execution
-        outcome = execution.outcome = Outcome(store.revision)
         index = self.applied
+        outcome = Outcome(self.revision)
         if block.last <= index:
             return outcome
         if block.first > index + 1:
@@ -143,9 +147,52 @@ class Machine:
             raise Fatal(f"committed block [{block.first}, {block.last}] of term {block.term}: {error}") from None
         if block.first <= index:
             entries = entries[index + 1 - block.first :]
+        if self._promise(entries, outcome):
+            self._promised_bytes += len(block.data)
+        else:
+            self.settle()
+            self._execute(entries, block.term, outcome)
+        self.applied = block.last
+        self.applied_term = block.term
+        outcome.revision = self.revision
+        return outcome
+
+    def _promise(self, entries: list[Entry], outcome: Outcome) -> bool:
+        """Answer entries now, if all of them are plain puts, whose results are known: each takes the next revision.
+        `settle` reads the rows that they overwrite when the answers have left: of a large keyspace that is most of the
+        work, and nobody who waits needs it."""
+        execution = self._execution
+        if self._store.event_level or not execution.puts_hold:
+            return False
+        revision, puts, replies = self.revision, list[Put](), outcome.replies
+        for entry in entries:
+            put = entry.command
+            if type(put) is not Put or put.lease or put.flags:
+                replies.clear()
+                return False
+            puts.append(put)
+            revision += 1
+            if entry.origin:
+                replies.append((entry.origin, entry.sequence, PutDone(revision, None)))
+        self._promised += puts
+        return True
+
+    def settle(self) -> None:
+        """Execute what has been answered already. Call at the end of a turn; everything that looks at the store or
+        changes it does it first. A process that ends before finds them in the log, like all that is not flushed."""
+        if self._promised:
+            promised, self._promised, self._promised_bytes = self._promised, [], 0
+            write, commit = self._execution.write, self._store.commit
+            for put in promised:
+                write(put)
+                commit()
+            self._overlay.keep_ordered()
+
+    def _execute(self, entries: list[Entry], term: int, outcome: Outcome) -> None:
+        store, execution, index = self._store, self._execution, self.applied
+        execution.outcome, execution.term = outcome, term
         if store.event_level:
             store.events = outcome.events
-        execution.term = block.term
         handlers, replies = execution.handlers, outcome.replies
         for entry in entries:
             index += 1
@@ -154,15 +201,12 @@ class Machine:
             result = handlers[type(command)](command)
             if entry.origin:
                 replies.append((entry.origin, entry.sequence, result))
-        self.applied = block.last
-        self.applied_term = block.term
         self._overlay.keep_ordered()
-        outcome.revision = store.revision
-        return outcome
 
     # -- reads -----------------------------------------------------------------------------------------------------
     def query(self, query: Query) -> Result | Cursor:
         """The answer, if one slice of work gives it; otherwise a cursor, pinned on the state as it is now."""
+        self.settle()
         answer = self._queries[type(query)](query)
         if isinstance(answer, Cursor):
             result = answer.step()
@@ -222,11 +266,13 @@ class Machine:
 
     def lease_rows(self, after: int, count: int) -> list[LeaseRow]:
         """Leases with ids above after, ascending, at most count; fewer only at the end."""
+        self.settle()
         return self._leases.rows(after, count)
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
     def sweep(self, count: int = limits.COMPACTION_BATCH) -> bool:
         """One slice of physical compaction; true while there is more to do."""
+        self.settle()
         return self._sweeper.sweep(count)
 
     @property
@@ -245,6 +291,7 @@ class Machine:
             overlay.drain(DRAIN_ROWS)
             if not self._is_due(now_ms, force=force):
                 return None
+            self.settle()
             flush = self._building = overlay.freeze(self._state())
             self._dirty_since = None
         # Turns that write much build much, so that the next overlay does not outgrow the one on its way.
@@ -254,7 +301,7 @@ class Machine:
         return flush
 
     def _is_due(self, now_ms: int, *, force: bool) -> bool:
-        size = self._overlay.active_bytes
+        size = self._overlay.active_bytes + self._promised_bytes
         if not size and self.applied == self.flushed_index:
             return False
         if self._dirty_since is None:

@@ -169,6 +169,8 @@ class Model:
                     raise Abort(errors.LEASE_NOT_FOUND)
         for op in ops:
             if isinstance(op, Range):
+                if op.revision < min(0, self.compacted):
+                    raise Abort(errors.COMPACTED)  # etcd, in transactions only, once anything is compacted
                 self._check_range(op)
         puts = [op.key for op in ops if isinstance(op, Put)]
         deleted = [select(puts, op.key, op.range_end) for op in ops if isinstance(op, DeleteRange)]

@@ -1,8 +1,11 @@
 """LevelDB behind the engine port answers as the in-memory engine does."""
 
 import itertools
+import os
+import time
 from pathlib import Path
 
+from zetcd.host import leveldb
 from zetcd.host.leveldb import LevelEngine
 from zetcd.mvcc.engine import MemoryEngine
 
@@ -31,3 +34,29 @@ def test_every_scan_of_every_range_is_that_of_the_memory_engine(tmp_path: Path) 
             found.append(rows)
         assert found[0] == found[1], (start, stop, reverse, count)
     level.close()
+
+
+def test_no_get_searches_what_was_written_last(tmp_path: Path) -> None:
+    """LevelDB keeps a full memtable until the next write; ours follows at once, and the rows go to a table."""
+    engine = LevelEngine(str(tmp_path / "db"))
+    batch = engine.batch()
+    rows = 2 * leveldb.WRITE_BUFFER_BYTES // 4096
+    for number in range(rows):
+        batch.put(b"c%d" % number, bytes(4096))
+    batch.write()
+    deadline = time.monotonic() + 60
+    while (used := int(engine._db.get_property(b"leveldb.approximate-memory-usage"))) > leveldb.WRITE_BUFFER_BYTES // 2:
+        assert time.monotonic() < deadline, used
+        time.sleep(0.01)
+    assert engine.get(b"c%d" % (rows - 1)) == bytes(4096)
+    engine.close()
+
+
+def test_compaction_yields_to_requests(tmp_path: Path) -> None:
+    """The thread that LevelDB makes for it has a lower priority, the one that opened the store keeps its own."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    engine = LevelEngine(str(tmp_path / "db"))
+    found = [os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in Path("/proc/self/task").iterdir()]
+    assert before + leveldb.COMPACTION_NICE in found
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+    engine.close()

@@ -288,5 +288,5 @@ def test_engines_satisfy_the_port(tmp_path: Path) -> None:
         batch: Batch = engine.batch()
         batch.put(b"ck", b"v")
         batch.write()
-        assert engine.table(b"c").get(b"k") == b"v"
+        assert engine.get(b"ck") == b"v"
         engine.close()
