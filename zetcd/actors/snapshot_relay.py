@@ -9,6 +9,7 @@ Nothing more goes to apply once an installation is on its way: the process group
 
 from collections.abc import Callable
 
+from zetcd.actors.peers import Log
 from zetcd.raft.core import Core
 from zetcd.raft.ready import SnapshotMark
 from zetcd.wire.local import (
@@ -27,9 +28,12 @@ from zetcd.wire.peer import BetweenMembers, Snapshot, SnapshotPart
 class SnapshotRelay:
     """to_apply and to_peer send. installing: the mark is on its way to the disk, or there."""
 
-    def __init__(self, to_apply: Callable[[Message], None], to_peer: Callable[[BetweenMembers], bool]) -> None:
+    def __init__(
+        self, to_apply: Callable[[Message], None], to_peer: Callable[[BetweenMembers], bool], log: Log
+    ) -> None:
         self._to_apply = to_apply
         self._to_peer = to_peer
+        self._log = log
         self._wanted: dict[int, int] = {}  # member -> term
         self._mark: tuple[int, int, int] | None = None  # Ready number, index, term
         self._arrived: tuple[int, int] | None = None
@@ -66,9 +70,15 @@ class SnapshotRelay:
 
     def on_sent(self, core: Core, message: SnapshotSent) -> None:
         """Apply has begun with a transfer, or ended it."""
+        member, index = f"{message.member:x}", message.index
         if message.pinned:
-            core.snapshot_started(message.member, message.index)
+            self._log.info("sending a snapshot", peer=member, index=index)
+            core.snapshot_started(message.member, index)
         else:
+            if index:
+                self._log.info("snapshot installed by a peer", peer=member, index=index)
+            else:
+                self._log.warn("a snapshot was not delivered", peer=member)
             self._wanted.pop(message.member, None)
             core.snapshot_finished(message.member, message.index)
 
@@ -92,6 +102,7 @@ class SnapshotRelay:
         if mark is not None:
             self._mark = (number, mark.index, mark.term)
             self._arrived = None
+            self._log.info("installing a snapshot", index=mark.index, term=mark.term)
 
     def on_persisted(self, number: int) -> None:
         """Wal has answered: the mark is durable."""

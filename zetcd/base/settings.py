@@ -60,11 +60,6 @@ class Settings:
         return self.wal_dir or f"{self.member_dir}/wal"
 
     @property
-    def db_path(self) -> str:
-        """Where LevelDB is."""
-        return f"{self.member_dir}/db"
-
-    @property
     def request_timeout_ms(self) -> int:
         """Etcd's ReqTimeout: 5 s and two election timeouts."""
         return limits.REQUEST_TIMEOUT_BASE_MS + 2 * self.election_timeout_ms

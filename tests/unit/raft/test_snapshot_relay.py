@@ -30,7 +30,13 @@ class Rig:
     def __init__(self) -> None:
         self.apply: list[Message] = []
         self.peers: list[BetweenMembers] = []
-        self.relay = SnapshotRelay(self.apply.append, self._to_peer)
+        self.log: list[str] = []
+        self.relay = SnapshotRelay(self.apply.append, self._to_peer, self)
+
+    def info(self, msg: str, **_fields: object) -> None:
+        self.log.append(msg)
+
+    warn = info
 
     def _to_peer(self, message: BetweenMembers) -> bool:
         self.peers.append(message)
@@ -124,6 +130,7 @@ def test_rule_07_the_log_is_kept_from_where_apply_says_its_snapshot_stands() -> 
     core.applied(8, 8)
     assert core.log.base_index == 5
     rig.relay.on_sent(core, SnapshotSent(2, 5))
+    assert rig.log == ["sending a snapshot", "snapshot installed by a peer"]
     core.step(HeartbeatReply(1, 2, 1, 0))
     assert [append.previous_index for append in only(drain(core), Append) if append.target == 2] == [5]
 
