@@ -94,6 +94,11 @@ def _renamed_settings(etcd: Shown) -> Shown:
     return etcd._replace(stdout=lines)
 
 
+def _reason_of_learners(etcd: Shown) -> Shown:
+    reason = "etcdserver: rpc not supported for learner"
+    return etcd._replace(stderr=[line.replace("context deadline exceeded", reason) for line in etcd.stderr])
+
+
 def _still_learner(etcd: Shown) -> Shown:
     def mend(value: Any) -> Any:
         if value[:1] == (2,) and isinstance(value[1], list):  # a member as protobuf
@@ -173,6 +178,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         _message((2, "<number>"), (3, ANY), (4, 500), (5, b"lk1")),
     ),
     Difference("leases as protobuf", r"lease timetolive .*-w protobuf of none", _message((2, 0x1234), (3, "<number>"))),
+    Difference("reasons of learners", r".* on a learner", _reason_of_learners),
     Difference("settings of a new member", r"member add -w simple.*", _renamed_settings),
     Difference("learners that are updated", r"member update -w (json|protobuf) .*", _still_learner),
     Difference("peer URL schemes", r"member (add|update) .*--peer-urls=bogus", _schemes),

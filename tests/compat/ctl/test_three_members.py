@@ -55,6 +55,30 @@ def learners(side: TrioSide) -> None:
     side.run("member", "promote", ids[""], label="member promote one that is gone")
 
 
+def learner(side: TrioSide) -> None:
+    """A learner that runs: what it answers, and what it becomes."""
+    side.find_leader()
+    side.trio.name("m4")
+    peer = side.trio.peers["m4"]
+    side.quiet("member", "add", "m4", "--learner", f"--peer-urls={peer}")
+    side.trio.start("m4", "existing")
+    side.wait_for("m4")
+    here = (f"--endpoints={side.trio.urls['m4']}", "--command-timeout=1s")
+    for line in (
+        "get k --consistency=s", "get k", "put k w", "del k", "member list", "endpoint hashkv", "lease grant 5",
+        "lease list", "alarm list", "endpoint status", "endpoint health", "compaction 1",
+    ):  # fmt: skip
+        side.run(*line.split(), *here, endpoint=False, label=f"{line} on a learner")
+    ids = side.ids()
+    side.run("move-leader", ids["m4"], label="move-leader to a learner that runs")
+    side.run("member", "promote", ids["m4"], label="member promote one in sync")
+    side.run("member", "promote", ids["m4"], label="member promote it again")
+    side.wait_for("m4", consistency="l")
+    side.run("get", "k", *here, endpoint=False, label="get k on the former learner")
+    side.run("member", "remove", ids["m4"], label="member remove a member that runs")
+    side.trio.forget("m4")
+
+
 def voters(side: TrioSide) -> None:
     """A fourth voter that nobody starts, and the loss of one of three."""
     dead, alive = NAMES[1:]
@@ -96,7 +120,7 @@ def test_three_members_as_etcdctl(formats: tuple[str, ...], tmp_path: Path) -> N
             side = TrioSide(ctl, "", directory, formats)
             side.trio = trio
             side.wait()
-            scenarios: tuple[Callable[[TrioSide], None], ...] = (endpoints, leadership, learners, voters)
+            scenarios: tuple[Callable[[TrioSide], None], ...] = (endpoints, leadership, learners, learner, voters)
             for scenario in scenarios:
                 scenario(side)
             sides.append(side)

@@ -29,12 +29,16 @@ class Trio:
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        ports = free_ports(2 * len(NAMES))
         for name in NAMES:
-            self.urls[name] = f"{self.scheme}://127.0.0.1:{ports.pop()}"
-            self.peers[name] = f"{self.scheme}://127.0.0.1:{ports.pop()}"
+            self.name(name)
 
-    def start(self, name: str) -> None:
+    def name(self, name: str) -> None:
+        """Give a member its URLs."""
+        client, peer = free_ports(2)
+        self.urls[name] = f"{self.scheme}://127.0.0.1:{client}"
+        self.peers[name] = f"{self.scheme}://127.0.0.1:{peer}"
+
+    def start(self, name: str, state: str = "new") -> None:
         """Without waiting."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_", "ZETCD"))}
         with (self.directory / f"{name}.log").open("ab") as log:
@@ -43,7 +47,8 @@ class Trio:
                     self.program, "--name", name, "--data-dir", self.directory / name,
                     "--listen-client-urls", self.urls[name], "--advertise-client-urls", self.urls[name],
                     "--listen-peer-urls", self.peers[name], "--initial-advertise-peer-urls", self.peers[name],
-                    "--initial-cluster", ",".join(f"{each}={url}" for each, url in self.peers.items()), *self.flags,
+                    "--initial-cluster", ",".join(f"{each}={url}" for each, url in self.peers.items()),
+                    "--initial-cluster-state", state, *self.flags,
                 ],
                 stdout=log, stderr=log, env=environment,
             )  # fmt: skip
@@ -57,6 +62,12 @@ class Trio:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(STOP_S)
+
+    def forget(self, name: str) -> None:
+        """A member that was removed, and stops by itself."""
+        self.processes[name].wait(START_S)
+        for known in (self.processes, self.urls, self.peers):
+            known.pop(name)
 
 
 @contextlib.contextmanager
@@ -91,6 +102,21 @@ class TrioSide(Side):
                 return
             time.sleep(0.2)
         raise AssertionError("the cluster did not come up")
+
+    def wait_for(self, name: str, consistency: str = "s") -> None:
+        """Until this member answers with what was written at the start."""
+        url = self.trio.urls[name]
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            before, self.endpoint = self.endpoint, url
+            try:
+                if "v" in self.quiet("get", "k", f"--consistency={consistency}", "--command-timeout=1s"):
+                    return
+            except AssertionError:
+                time.sleep(0.1)
+            finally:
+                self.endpoint = before
+        raise AssertionError(f"{name} does not answer")
 
     def statuses(self) -> list[dict[str, Any]]:
         """`endpoint status` of the members that run."""

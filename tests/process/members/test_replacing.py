@@ -1,4 +1,4 @@
-"""Members that come and go on a real cluster, and leadership where it is wanted."""
+"""Members that come and go on a real cluster, by the command line: replaced, promoted, removed; leadership moved."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.cluster import Cluster, put, quietly
+from tests.process.cluster import Cluster, ClusterMember, get, put, quietly, wait_for
 
 PROGRAM = Path(sys.executable).with_name("zetcdctl")
 FAST = ("--heartbeat-interval=50", "--election-timeout=500")
@@ -30,6 +30,64 @@ def rows(cluster: Cluster) -> dict[str, dict[str, Any]]:
         if "members" in reply:
             return {row.get("name") or row["peerURLs"][0]: row for row in reply["members"]}
     raise AssertionError("nobody answers")
+
+
+def newcomer(directory: Path, cluster: Cluster, name: str, *flags: str) -> ClusterMember:
+    """A member that is to join, with the settings that `member add` prints."""
+    member = ClusterMember(directory / name, *FAST, *flags, name=name)
+    member.founding = ",".join(f"{each.name}={each.peer}" for each in [*cluster.members, member])
+    member.state = "existing"
+    return member
+
+
+@pytest.mark.timeout(180)
+def test_a_dead_member_is_replaced_by_one_command_given_twice(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 3, *FAST) as cluster:
+        for number in range(20):
+            put(cluster.members[0], b"k%d" % number, b"v")
+        dead = cluster.members[2]
+        old = f"{rows(cluster)[dead.name]['ID']:x}"
+        dead.kill_all()
+        cluster.leader()
+        joining = newcomer(tmp_path, cluster, "m4")
+        words = ("member", "replace", old, "m4", f"--peer-urls={joining.peer}")
+        broken_off = subprocess.run(
+            ctl(cluster, *words, "--wait=1s"), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert broken_off.returncode == 1
+        assert "repeat this command" in broken_off.stderr, broken_off.stderr
+        assert f"{joining.name}={joining.peer}" in broken_off.stdout
+        settings = dict(line.split("=", 1) for line in broken_off.stdout.splitlines() if line.startswith("ZETCD_"))
+        joining.founding = settings["ZETCD_INITIAL_CLUSTER"].strip('"')
+        assert rows(cluster)[joining.peer].get("isLearner")
+        with subprocess.Popen(ctl(cluster, *words), stdout=subprocess.PIPE, text=True) as again:
+            cluster.members.append(joining)
+            joining.spawn()
+            said, _ = again.communicate(timeout=90)
+        assert again.returncode == 0
+        assert f"Member {old} has been replaced by" in said
+        assert "added" not in said, "it was there already"
+        assert "already" in run(cluster, *words)
+        assert sorted(rows(cluster)) == ["m1", "m2", "m4"]
+        put(joining, b"through", b"the new one")
+        cluster.members.remove(dead)
+        assert cluster.alike() > 20
+        assert get(joining, b"k7", serializable=True) == b"v"
+
+
+@pytest.mark.timeout(180)
+def test_the_leader_promotes_by_itself_where_it_was_told_to(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 1, *FAST, "--auto-promote") as cluster:
+        put(cluster.members[0], b"k", b"v")
+        joining = newcomer(tmp_path, cluster, "m2", "--auto-promote")
+        run(cluster, "member", "add", "m2", "--learner", f"--peer-urls={joining.peer}")
+        cluster.members.append(joining)
+        joining.spawn()
+        wait_for(lambda: ((row := rows(cluster).get("m2")) and not row.get("isLearner")) or None, "a second voter")
+        wait_for(lambda: quietly(joining, {"op": "range", "key": b"k"}).get("kvs"), "an answer of its own")
+        third = newcomer(tmp_path, cluster, "m3")
+        run(cluster, "member", "add", "m3", "--learner", f"--peer-urls={third.peer}")
+        assert rows(cluster)[third.peer].get("isLearner"), "nobody promotes who has not started"
 
 
 @pytest.mark.timeout(180)
