@@ -96,10 +96,11 @@ def _check_new(settings: Settings, own: frozenset[str], others: list[str], ask: 
 
 
 def _lost(settings: Settings, row: MemberRow) -> str:
+    urls = ",".join(settings.initial_advertise_peer_urls)
     return (
         f"member {row[0]:x} ({row[1]}) has already been bootstrapped, but {settings.data_dir} is empty: its log is "
-        f"lost, and with it the votes it gave; run zetcdctl member replace {row[1]}, or remove and add it, then start "
-        "it with --initial-cluster-state=existing"
+        f"lost, and with it the votes it gave; run zetcdctl member replace {row[0]:x} {settings.name} "
+        f"--peer-urls={urls}, which says what to start it with"
     )
 
 

@@ -1,5 +1,7 @@
 """Members that come and go on a real cluster, by the command line: replaced, promoted, removed; leadership moved."""
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +75,34 @@ def test_a_dead_member_is_replaced_by_one_command_given_twice(tmp_path: Path) ->
         cluster.members.remove(dead)
         assert cluster.alike() > 20
         assert get(joining, b"k7", serializable=True) == b"v"
+
+
+@pytest.mark.timeout(180)
+def test_a_member_that_lost_its_disk_says_the_command_that_helps(tmp_path: Path) -> None:
+    """At the same peer URLs, under another id: the old one goes first."""
+    with Cluster(tmp_path, 3, *FAST) as cluster:
+        put(cluster.members[0], b"k", b"v")
+        lost = cluster.members[2]
+        wait_for(lambda: rows(cluster)[lost.name].get("clientURLs"), "its client URLs in the log")
+        lost.kill_all()
+        shutil.rmtree(lost.data_dir)
+        lost.spawn()
+        assert lost.process is not None
+        assert lost.process.wait(60) == 1
+        lost.process = None
+        [command] = re.findall(r"run zetcdctl (member replace \S+ \S+ \S+),", lost.log)
+        lost.state = "existing"
+        with subprocess.Popen(ctl(cluster, *command.split()), stdout=subprocess.PIPE, text=True) as replacing:
+            assert replacing.stdout is not None
+            for line in replacing.stdout:
+                if line.startswith("Waiting"):
+                    break
+            lost.spawn()
+            said = replacing.stdout.read()
+        assert replacing.returncode == 0
+        assert "has been replaced by" in said
+        wait_for(lambda: quietly(lost, {"op": "range", "key": b"k"}).get("kvs"), "an answer of its own")
+        assert sorted(rows(cluster)) == ["m1", "m2", "m3"]
 
 
 @pytest.mark.timeout(180)
