@@ -219,6 +219,26 @@ def on_disk(member: ClusterMember, value: bytes) -> bool | None:
     return None
 
 
+def test_rule_07_a_new_member_of_a_cluster_whose_log_has_gone_begins_with_a_snapshot(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 3, *FLAGS) as cluster:
+        leader = cluster.leader()
+        fill(leader, 0, KEYS)
+        put(leader, b"last", b"before the newcomer")
+        wait_for(lambda: on_disk(leader, b"before the newcomer"), "a flush of everything")
+        joining = ClusterMember(tmp_path / "m4", *FLAGS, name="m4")
+        joining.founding = ",".join(f"{member.name}={member.peer}" for member in [*cluster.members, joining])
+        joining.state = "existing"
+        reply = leader.call({"op": "member_add", "peerURLs": [joining.peer], "isLearner": True}, 30.0)
+        assert "error" not in reply, reply
+        cluster.members.append(joining)
+        joining.spawn()
+        wait_for(lambda: caught_up(joining, leader), "the data at the new member", 60.0)
+        assert (joining.data_dir / "member" / "CURRENT").exists()
+        put(leader, b"after", b"1")
+        cluster.alike()
+        assert get(joining, b"after", serializable=True) == b"1"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [1, 2, 3])
