@@ -7,17 +7,20 @@ Nothing here is durable and nothing here decides: a lease ends when apply execut
 are the lessor's. Of the actor's own:
 
 - It answers only while raft says this member leads, all leases are loaded, and a tick has given it the time. Until
-  then requests wait, EARLY_MS at most; on a follower they are refused at once.
+  then requests wait, EARLY_MS at most; on a follower they go to the leader's lease process (`lease_forwarding`).
 - Rule 11: keep-alives wait for a ReadIndex of their own, all of a turn under one context.
 - An answer that raft or the log never gives is given up after LEASE_RETRY_MS: the client's renewal is repeatable.
 - After a stall of its own (frozen, starved) it looks at its queue before it lets anything expire.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from msgspec import structs
+
 from zetcd.actors.actor import Actor, Peer
+from zetcd.actors.lease_forwarding import VISITOR, Away, Visitors
+from zetcd.actors.lease_forwarding import Ask as _Ask
 from zetcd.base import limits
 from zetcd.base.errors import LEADER_CHANGED, NO_LEADER, NOT_LEADER, TIMEOUT, Error
 from zetcd.base.settings import Settings
@@ -26,6 +29,8 @@ from zetcd.wire.entry import Command, Entry, LeaseCheckpoint, encode_entries
 from zetcd.wire.local import (
     KeepAlive,
     LeaseAnswer,
+    LeaseAnswers,
+    LeaseAsks,
     LeaseChanges,
     LeaseLoad,
     Message,
@@ -43,15 +48,6 @@ from zetcd.wire.results import Failed
 EARLY_MS = 3_000
 STALL_MS = 1_000
 STOP_MS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """A request of an api process."""
-
-    peer: Peer
-    message: KeepAlive | TimeToLive
-    at_ms: int
 
 
 class LeaseActor(Actor):
@@ -73,6 +69,8 @@ class LeaseActor(Actor):
         self._now_ms = 0
         self._ticked = False
         self._early: list[_Ask] = []
+        self._away = Away()
+        self._visitors = Visitors()
         self._unconfirmed: list[_Ask] = []  # keep-alives that no ReadIndex covers yet
         self._confirming: list[_Ask] = []  # covered by the one in flight
         self._context = 0
@@ -88,6 +86,8 @@ class LeaseActor(Actor):
         self._handlers: dict[type, Callable[[Peer, Any], None]] = {
             KeepAlive: self._on_ask,
             TimeToLive: self._on_ask,
+            LeaseAsks: self._on_asks,
+            LeaseAnswers: self._on_answers,
             LeaseChanges: self._on_changes,
             LeaseLoad: self._on_load,
             ReadConfirmed: self._on_confirmed,
@@ -121,6 +121,7 @@ class LeaseActor(Actor):
         elif peer.role == "api":
             for name in ("_early", "_unconfirmed", "_confirming"):
                 setattr(self, name, [ask for ask in getattr(self, name) if ask.peer is not peer])
+            self._away.forget(peer)
             for asks in self._resets.values():
                 asks[:] = [ask for ask in asks if ask.peer is not peer]
 
@@ -137,13 +138,35 @@ class LeaseActor(Actor):
 
     # -- requests --------------------------------------------------------------------------------------------------
     def _on_ask(self, peer: Peer, message: KeepAlive | TimeToLive) -> None:
-        ask = _Ask(peer, message, self._now_ms)
+        self._sort(_Ask(peer, message, self._now_ms))
+
+    def _sort(self, ask: _Ask) -> None:
+        """Here, to the leader, or until it is clear who that is."""
+        standing = self._standing
         if self.lessor.primary:
             self._take(ask)
-        elif self._standing is not None and self._standing.leader and not self._standing.is_leader:
+        elif standing is None or not standing.leader or standing.is_leader:
+            self._early.append(ask)
+        elif ask.peer.role == VISITOR:
             self._refuse([ask], NOT_LEADER)
         else:
-            self._early.append(ask)
+            self._away.add(ask)
+
+    def _on_asks(self, _peer: Peer, message: LeaseAsks) -> None:
+        """Of a follower's lease process."""
+        for ask in self._visitors.asks(message, self._now_ms):
+            self._sort(ask)
+
+    def _on_answers(self, _peer: Peer, message: LeaseAnswers) -> None:
+        """Of the leader's lease process. Where leadership has moved, the question follows it."""
+        for answer in message.answers:
+            ask = self._away.answered(answer.sequence)
+            if ask is None:
+                continue
+            if (answer.code, answer.message) in (NOT_LEADER, LEADER_CHANGED, NO_LEADER):
+                self._early.append(ask)  # sorted again with the next standing
+            else:
+                self.send(ask.peer, structs.replace(answer, sequence=ask.message.sequence))
 
     def _take(self, ask: _Ask) -> None:
         message, lessor = ask.message, self.lessor
@@ -169,7 +192,7 @@ class LeaseActor(Actor):
         asks, self._confirming, self._asked_at = self._confirming, [], None
         lessor = self.lessor
         if message.term != lessor.term:
-            self._refuse(asks, LEADER_CHANGED)
+            self._move(asks, LEADER_CHANGED)
             return
         for ask in asks:
             lease = lessor.find(ask.message.id)
@@ -190,7 +213,16 @@ class LeaseActor(Actor):
     def _on_read_failed(self, _peer: Peer, message: ReadFailed) -> None:
         if self._asked_at is not None and (self._origin, self._context) in message.contexts:
             asks, self._confirming, self._asked_at = self._confirming, [], None
-            self._refuse(asks, Error(message.code, message.message))
+            error = Error(message.code, message.message)
+            if error in (LEADER_CHANGED, NO_LEADER):
+                self._move(asks, error)
+            else:
+                self._refuse(asks, error)
+
+    def _move(self, asks: list[_Ask], error: Error) -> None:
+        """Not here any more: what came from here looks for the leader, visitors are told."""
+        self._early += [ask for ask in asks if ask.peer.role != VISITOR]
+        self._refuse([ask for ask in asks if ask.peer.role == VISITOR], error)
 
     def _refuse(self, asks: list[_Ask], error: Error) -> None:
         for ask in asks:
@@ -235,12 +267,15 @@ class LeaseActor(Actor):
 
     # -- leadership ------------------------------------------------------------------------------------------------
     def _on_standing(self, _peer: Peer, message: Standing) -> None:
-        self._standing = message
+        former, self._standing = self._standing, message
         if not message.is_leader or message.term != self.lessor.term:
             self._demote(LEADER_CHANGED)
+        if former is None or (former.leader, former.term) != (message.leader, message.term):
+            self._early += self._away.take_all()
         if message.leader and not message.is_leader and self._early:
             early, self._early = self._early, []
-            self._refuse(early, NOT_LEADER)
+            for ask in early:
+                self._sort(ask)
 
     def _demote(self, error: Error) -> None:
         if not self.lessor.primary:
@@ -251,16 +286,13 @@ class LeaseActor(Actor):
         self._asked_at = None
         self._reset_ids, self._commands = [], []
         self._proposed, self._revoking = {}, {}
-        self._refuse(asks, error)
+        self._move(asks, error)
 
     def _maybe_promote(self) -> None:
         standing = self._standing
         if self.lessor.primary or not self._loaded or standing is None or not standing.is_leader:
             return
         self.lessor.promote(standing.term, self._now_ms)
-        early, self._early = self._early, []
-        for ask in early:
-            self._take(ask)
 
     def _on_refused(self, _peer: Peer, message: Refused) -> None:
         """Revocations and other checkpoints come again by themselves; keep-alives that wait are told."""
@@ -283,6 +315,10 @@ class LeaseActor(Actor):
         self._now_ms = now_ms
         self._ticked = True
         self._maybe_promote()
+        if self.lessor.primary and self._early:
+            early, self._early = self._early, []
+            for ask in early:
+                self._take(ask)
         self._expire_waits()
         lessor = self.lessor
         if not lessor.primary:
@@ -313,10 +349,12 @@ class LeaseActor(Actor):
 
     def _expire_waits(self) -> None:
         now_ms = self._now_ms
-        if self._early and now_ms - self._early[0].at_ms >= EARLY_MS:
+        if self._early:
             late = [ask for ask in self._early if now_ms - ask.at_ms >= EARLY_MS]
-            self._early = self._early[len(late) :]
+            self._early = [ask for ask in self._early if now_ms - ask.at_ms < EARLY_MS]
             self._refuse(late, NO_LEADER)
+        self._refuse(self._away.take_late(now_ms - EARLY_MS), TIMEOUT)
+        self._away.again(now_ms)
         if self._asked_at is not None and now_ms - self._asked_at >= limits.LEASE_RETRY_MS:
             asks, self._confirming, self._asked_at = self._confirming, [], None
             self._refuse(asks, TIMEOUT)
@@ -330,7 +368,14 @@ class LeaseActor(Actor):
     def end_turn(self) -> None:
         """One ReadIndex for the keep-alives that wait, one Propose for all commands."""
         raft = self._raft
-        if raft is None or not self.lessor.primary:
+        if raft is None:
+            return
+        for answers in self._visitors.take_answers(self.outbox):
+            self.send(raft, answers)
+        asks = self._away.take_unsent(self._now_ms)
+        if asks:
+            self.send(raft, LeaseAsks(0, self._origin, asks))
+        if not self.lessor.primary:
             return
         if self._unconfirmed and self._asked_at is None:
             self._confirming, self._unconfirmed = self._unconfirmed, []

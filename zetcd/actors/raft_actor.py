@@ -17,6 +17,7 @@ from zetcd.actors.asked_reads import AskedReads
 from zetcd.actors.founding import found
 from zetcd.actors.granting import Granting
 from zetcd.actors.handover import Handover
+from zetcd.actors.lease_relay import LeaseRelay
 from zetcd.actors.peers import Peers
 from zetcd.actors.pipeline import Pipeline
 from zetcd.actors.proposals import Proposals
@@ -34,6 +35,8 @@ from zetcd.wire.entry import BlockKind
 from zetcd.wire.local import (
     Applied,
     ConfState,
+    LeaseAnswers,
+    LeaseAsks,
     MemberList,
     Message,
     MoveLeader,
@@ -52,7 +55,7 @@ from zetcd.wire.local import (
     SnapshotSent,
     Standing,
 )
-from zetcd.wire.peer import Append, Forward, ForwardRefused, Health, SnapshotPart
+from zetcd.wire.peer import Append, Forward, ForwardRefused, Health, LeaseForward, LeaseReply, SnapshotPart
 
 
 class RaftActor(Actor):
@@ -73,6 +76,7 @@ class RaftActor(Actor):
         self.proposals = Proposals(self, incarnation)
         self.reconfiguring = Reconfiguring(settings)
         self.reads = AskedReads(self, self._to_apply)
+        self.leases = LeaseRelay(self.send, self.peers.send)
         self.handover = Handover(self.peers, settings.election_timeout_ms, self.logger)
         self.snapshots = SnapshotRelay(self._to_apply, self.peers.send, self.logger)
         self._random = random
@@ -97,6 +101,8 @@ class RaftActor(Actor):
             Recovered: self._on_recovered,
             Opened: self._on_opened,
             Revoked: self._on_revoked,
+            LeaseAsks: self.leases.on_asks,
+            LeaseAnswers: self.leases.on_answers,
             Relay: self._on_relay,
             SnapshotSent: self._on_snapshot_sent,
             SnapshotArrived: self._on_snapshot_arrived,
@@ -106,6 +112,8 @@ class RaftActor(Actor):
             ForwardRefused: self.proposals.on_forward_refused,
             SnapshotPart: self.snapshots.on_part,
             Health: self.handover.on_health,
+            LeaseForward: self.leases.on_forward,
+            LeaseReply: self.leases.on_reply,
         }
 
     def _to_apply(self, message: Message) -> None:
@@ -128,6 +136,8 @@ class RaftActor(Actor):
             self._apply = peer
         else:
             self._askers[peer] = None
+            if peer.role == "lease":
+                self.leases.lease = peer
             self.send(peer, self._standing())
 
     def on_lost(self, peer: Peer) -> None:
@@ -135,6 +145,8 @@ class RaftActor(Actor):
         if peer.role in ("wal", "apply"):
             raise Fatal(f"raft shares fate with {peer.role}, which is gone")
         self._askers.pop(peer, None)
+        if peer is self.leases.lease:
+            self.leases.lease = None
         self.proposals.forget(peer)
         self.reads.forget(peer)
 
@@ -193,6 +205,7 @@ class RaftActor(Actor):
         self.pipeline.start(opened.index, min(log.committed, log.stable))
         self.proposals.start(core)
         self.reads.start(core)
+        self.leases.core = core
         self._on_members(start.known)
         self._standing_due = True
         if opened.index:

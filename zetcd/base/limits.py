@@ -91,6 +91,8 @@ LEASE_SCAN_MS = 100  # expiry scan interval: every tick (etcd: 500)
 LEASE_REVOKES_PER_SCAN = 500  # etcd's figure
 LEASE_REVOKES_INFLIGHT_MAX = 1_000  # proposed and unanswered
 LEASE_RETRY_MS = 3_000  # an unanswered revocation is proposed again
+LEASE_FORWARD_RETRY_MS = 500  # a question to the leader's lease process is asked again
+LEASE_VISITORS_MAX = 64  # lives of other members' lease processes that are answered
 LEASE_CHECKPOINT_INTERVAL_MS = 300_000  # etcd's figure
 LEASE_CHECKPOINTS_PER_PROPOSAL = 1_000
 

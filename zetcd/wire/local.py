@@ -6,6 +6,8 @@ receiver sees every gap. The first message of a dialer is `Hello`, of an owner `
 asks of the store is in `queries`, what apply answers to those and to entries in `results`.
 """
 
+# tidy: long because a frame decodes as one union, and whoever adds to it should see all tags
+
 import msgspec
 from msgspec import Struct
 
@@ -442,6 +444,31 @@ class LeaseAnswer(Struct, frozen=True, array_like=True, tag=64, gc=False):
     message: str = ""
 
 
+class LeaseAsk(Struct, frozen=True, array_like=True, gc=False):
+    """One KeepAlive (renew) or TimeToLive on its way between members; number is the asking lease process's own."""
+
+    number: int
+    id: int
+    renew: bool
+
+
+class LeaseAsks(Struct, frozen=True, array_like=True, tag=65, gc=False):
+    """lease -> raft: for the leader's lease process (member 0). raft -> lease: from that of member. incarnation: of the
+    lease process that asks."""
+
+    member: int
+    incarnation: int
+    asks: list[LeaseAsk]
+
+
+class LeaseAnswers(Struct, frozen=True, array_like=True, tag=66, gc=False):
+    """The way back of LeaseAsks; sequence of each answer is the number of its ask."""
+
+    member: int
+    incarnation: int
+    answers: list[LeaseAnswer]
+
+
 Message = (
     Hello
     | Welcome
@@ -487,6 +514,8 @@ Message = (
     | KeepAlive
     | TimeToLive
     | LeaseAnswer
+    | LeaseAsks
+    | LeaseAnswers
 )
 
 

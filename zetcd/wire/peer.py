@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from zetcd.base.errors import WireError
 from zetcd.wire.entry import Block
-from zetcd.wire.local import ConfState
+from zetcd.wire.local import ConfState, LeaseAnswer, LeaseAsk
 from zetcd.wire.results import MemberRow
 
 PROTOCOL = 1
@@ -251,8 +251,26 @@ class Health(Struct, frozen=True, array_like=True, tag=29, gc=False):
     age_ms: int
 
 
+class LeaseForward(Struct, frozen=True, array_like=True, tag=30, gc=False):
+    """Follower to leader: what its lease process (of that incarnation) asks the leader's. Asking twice does no harm."""
+
+    source: int
+    target: int
+    incarnation: int
+    asks: list[LeaseAsk]
+
+
+class LeaseReply(Struct, frozen=True, array_like=True, tag=31, gc=False):
+    """The way back of LeaseForward."""
+
+    source: int
+    target: int
+    incarnation: int
+    answers: list[LeaseAnswer]
+
+
 Greeting = PeerHello | PeerWelcome | PeerRefusal | PeerUnknown | MembersAsk | MembersAnswer
-BetweenMembers = PeerMessage | Forward | ForwardRefused | SnapshotPart | Health
+BetweenMembers = PeerMessage | Forward | ForwardRefused | SnapshotPart | Health | LeaseForward | LeaseReply
 """What travels on a lane that is open: it names source and target."""
 
 _encoder = msgspec.msgpack.Encoder()

@@ -11,13 +11,15 @@ from zetcd.wire.entry import Command, LeaseCheckpoint, LeaseRevoke, decode_entri
 from zetcd.wire.local import (
     KeepAlive,
     LeaseAnswer,
+    LeaseAnswers,
+    LeaseAsk,
+    LeaseAsks,
     LeaseChanges,
     LeaseLoad,
     LeaseRow,
     Message,
     Propose,
     ReadConfirmed,
-    ReadFailed,
     ReadIndex,
     Refused,
     Replies,
@@ -88,7 +90,12 @@ def test_rule_11_confirmation_of_another_term_promises_nothing() -> None:
     rig = Rig()
     rig.say(APPLY, LeaseChanges([LeaseRow(1, 10, 3)], [], []))
     rig.say(API, KeepAlive(1, 1))
-    assert rig.say(RAFT, ReadConfirmed(1, 6)) == [LeaseAnswer(1, 1, 0, 0, *LEADER_CHANGED)]
+    rig.say(RAFT, LeaseAsks(9, 99, [LeaseAsk(4, 1, renew=True)]))
+    assert rig.say(RAFT, ReadConfirmed(1, 6)) == [ReadIndex(2, reply=True)]
+    refused = [LeaseAnswers(9, 99, [LeaseAnswer(4, 1, 0, 0, *LEADER_CHANGED)])]
+    assert rig.say(RAFT, ReadConfirmed(2, 6)) == refused  # a visitor is told, who came from here looks on
+    assert rig.tick(100) == [ReadIndex(3, reply=True)]
+    assert rig.say(RAFT, ReadConfirmed(3, 5)) == [LeaseAnswer(1, 1, 10)]
 
 
 def test_rule_11_a_stored_remaining_ttl_is_committed_full_before_the_answer() -> None:
@@ -136,7 +143,43 @@ def test_rule_12_a_follower_proposes_nothing() -> None:
     rig = Rig(LeaseRow(1, 2, 3), leading=False)
     rig.say(RAFT, FOLLOWING)
     assert rig.tick(60_000) == []
-    assert rig.say(API, KeepAlive(1, 1)) == [LeaseAnswer(1, 1, 0, 0, *NOT_LEADER)]
+    assert rig.say(API, TimeToLive(1, 1)) == [LeaseAsks(0, 77, [LeaseAsk(1, 1, renew=False)])]
+
+
+def test_rule_11_a_follower_asks_the_leader_again_until_it_answers_and_never_answers_itself() -> None:
+    rig = Rig(LeaseRow(1, 100, 3), leading=False)
+    rig.tick(0)
+    rig.say(RAFT, FOLLOWING)
+    first = LeaseAsks(0, 77, [LeaseAsk(1, 1, renew=True)])
+    assert rig.say(API, KeepAlive(-5, 1)) == [first]
+    assert rig.tick(limits.LEASE_FORWARD_RETRY_MS) == [first]  # it may have been lost
+    assert rig.say(RAFT, LeaseAnswers(0, 77, [LeaseAnswer(1, 1, 0, 0, *NOT_LEADER)])) == []
+    other = Standing(6, 3, False, False, 9, 9, 9)
+    assert rig.say(RAFT, other) == [LeaseAsks(0, 77, [LeaseAsk(2, 1, renew=True)])]
+    assert rig.say(RAFT, LeaseAnswers(0, 77, [LeaseAnswer(1, 1, 55), LeaseAnswer(2, 1, 100)])) == [
+        LeaseAnswer(-5, 1, 100)
+    ]
+    rig.say(API, KeepAlive(-6, 1))
+    late = [message for message in rig.tick(3_100) if isinstance(message, LeaseAnswer)]
+    assert late == [LeaseAnswer(-6, 1, 0, 0, *TIMEOUT)]
+    assert rig.tick(1_000) == []
+
+
+def test_what_waits_for_another_leader_is_taken_here_once_this_member_leads() -> None:
+    rig = Rig(LeaseRow(1, 100, 3), leading=False)
+    rig.tick(0)
+    rig.say(RAFT, FOLLOWING)
+    rig.say(API, TimeToLive(-5, 1))
+    assert rig.say(RAFT, Standing(6, 0, False, False, 9, 9, 9)) == []
+    rig.say(RAFT, Standing(6, 1, True, False, 9, 9, 9))
+    assert rig.tick(100) == [LeaseAnswer(-5, 1, 100, 100)]
+
+
+def test_what_a_visitor_asks_is_never_sent_on() -> None:
+    rig = Rig(LeaseRow(1, 100, 3), leading=False)
+    rig.say(RAFT, FOLLOWING)
+    asked = LeaseAsks(9, 99, [LeaseAsk(4, 1, renew=True)])
+    assert rig.say(RAFT, asked) == [LeaseAnswers(9, 99, [LeaseAnswer(4, 1, 0, 0, *NOT_LEADER)])]
 
 
 def test_an_expired_or_unknown_lease_has_ttl_0() -> None:
@@ -165,14 +208,10 @@ def test_requests_wait_until_leases_are_loaded_but_not_for_ever() -> None:
     assert rig.tick(3_100) == [LeaseAnswer(1, 1, 0, 0, *NO_LEADER)]
 
 
-@pytest.mark.parametrize("how", ["refused", "silence", "read failed"])
+@pytest.mark.parametrize("how", ["refused", "silence"])
 def test_an_answer_that_cannot_come_is_an_error(how: str) -> None:
     rig = Rig(LeaseRow(1, 100, 3, remaining=90))
     rig.say(API, KeepAlive(1, 1))
-    if how == "read failed":
-        sent = rig.say(RAFT, ReadFailed([(77, 1)], *NO_LEADER))
-        assert sent == [LeaseAnswer(1, 1, 0, 0, *NO_LEADER)]
-        return
     rig.say(RAFT, ReadConfirmed(1, 5))
     sent = rig.say(RAFT, Refused(1, 1, *NO_LEADER)) if how == "refused" else rig.tick(3_100)
     assert sent == [LeaseAnswer(1, 1, 0, 0, *(NO_LEADER if how == "refused" else TIMEOUT))]
@@ -235,7 +274,8 @@ def test_losing_raft_ends_what_was_promised_to_nobody() -> None:
     rig = Rig(LeaseRow(1, 100, 3))
     rig.say(API, KeepAlive(1, 1))
     rig.actor.on_lost(RAFT)
-    assert rig.turn() == [LeaseAnswer(1, 1, 0, 0, *NO_LEADER)]
+    assert rig.turn() == []
+    assert rig.tick(3_100) == [LeaseAnswer(1, 1, 0, 0, *NO_LEADER)]
 
 
 def test_rule_11_what_a_former_life_proposed_is_not_taken_for_ones_own() -> None:
