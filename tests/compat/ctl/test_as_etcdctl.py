@@ -12,7 +12,8 @@ import pytest
 
 from tests.compat.ctl.differences import DIFFERENCES, Shown, expected
 from tests.compat.ctl.masking import masked, masked_message, unordered
-from tests.compat.ctl.scenarios import ANY, SCENARIOS, Scenario, revision
+from tests.compat.ctl.member_scenarios import ANY
+from tests.compat.ctl.scenarios import SCENARIOS, Scenario, revision
 from tests.compat.ctl.sides import FORMATS, Outcome, Side, zetcd_running
 from tests.compat.oracle import Etcd, binary
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.ctl.scenarios import ANY
+from tests.compat.ctl.member_scenarios import ANY
 from tests.compat.ctl.sides import FORMATS
 from tests.compat.ctl.test_as_etcdctl import ETCDCTL, differing
 from tests.compat.ctl.trios import NAMES, TrioSide, running
