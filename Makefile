@@ -12,8 +12,9 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 4
 SECONDS_EACH ?= 10
 ROUNDS ?= 3
+SCENARIOS ?= kill stop part restart replace sizes stuck
 
-.PHONY: help setup run cluster test check format rewrite bench bench-short chaos fuzz slow power systemd differential profile clean
+.PHONY: help setup run cluster test check format rewrite bench bench-short chaos chaos-cluster fuzz slow power systemd differential profile clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +67,11 @@ slow: .venv/.dev ## the tests too long for every run (marker slow)
 
 chaos: .venv/.dev ## kill every kind of process under load: KILLS=56 SEED=1
 	$(BIN)/python -m tests.process.crash --kills $(or $(KILLS),56) --seed $(or $(SEED),1)
+
+chaos-cluster: .venv/.dev ## leaders killed, stopped, cut off; members restarted, replaced; beside etcd: KILLS=30 SCENARIOS="kill part"
+	for scenario in $(SCENARIOS); do \
+	    $(BIN)/python -m tests.process.failover $$scenario --kills $(or $(KILLS),30) || [ $$? -eq 77 ] || exit 1; \
+	done
 
 power: .venv/.dev ## real power loss on a loop-mounted file system, with its control (marker power; needs root)
 	$(PYTEST) -q -m power --timeout 1800 $(ARGS)
