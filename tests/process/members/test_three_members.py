@@ -124,3 +124,24 @@ def test_rule_21_a_leader_that_stops_hands_over_and_no_request_of_the_others_fai
         leader.spawn()
         leader.wait_served(30)
     cluster.alike()
+
+
+@pytest.mark.timeout(180)
+def test_rule_20_a_leader_whose_wal_hangs_is_followed_meanwhile_and_hands_over_after_a_bound(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    rest = cluster.followers()
+    wal = leader.processes()["wal"]
+    put(rest[0], b"k", b"before")
+    wal.send_signal(signal.SIGSTOP)
+    try:
+        put(rest[1], b"k", b"during")  # a majority is durable without it
+        assert get(rest[0], b"k") == b"during"
+        wait_for(lambda: "handing leadership over" in leader.log or None, "a handover")
+        second = wait_for(
+            lambda: cluster.leader(rest) if quietly(rest[0], {"op": "status"}) else None, "another leader"
+        )
+        assert second is not leader
+    finally:
+        wal.send_signal(signal.SIGCONT)
+    wait_for(lambda: quietly(leader, {"op": "put", "key": b"k", "value": b"after"}, 10.0).get("header"), "a put")
+    cluster.alike()
