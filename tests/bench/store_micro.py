@@ -45,6 +45,7 @@ class Driver:
     def turn(self, block: Block, now_ms: int) -> None:
         start = time.thread_time()
         self.machine.apply(block)
+        self.machine.settle()
         self.upkeep(now_ms)
         self.longest_us = max(self.longest_us, (time.thread_time() - start) * 1e6)
 

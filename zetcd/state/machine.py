@@ -182,10 +182,12 @@ class Machine:
         changes it does it first. A process that ends before finds them in the log, like all that is not flushed."""
         if self._promised:
             promised, self._promised, self._promised_bytes = self._promised, [], 0
-            write, commit = self._execution.write, self._store.commit
+            write, commit, current = self._execution.write, self._store.commit, self._store.current
+            current.read_ahead({put.key for put in promised})
             for put in promised:
                 write(put)
                 commit()
+            current.forget_ahead()
             self._overlay.keep_ordered()
 
     def _execute(self, entries: list[Entry], term: int, outcome: Outcome) -> None:
