@@ -2,8 +2,8 @@
 
     core --Ready--> Persist to wal;  Blocks and Commit to apply, ahead of the sync
 
-- What wal and apply have not answered is bounded in bytes (rule 17) and watched by age (rule 20); what does not fit
-  stays in the core's log.
+- What wal and apply have not answered is bounded in bytes (rule 17) and watched for standstill (rule 20); what does
+  not fit stays in the core's log.
 - While apply holds the one-voter grant (rule 9) it executes on wal's own word: wal hands it the blocks together with
   the word that they are durable, which spares a wake of apply for each put; Commit then only travels along with the
   next Blocks, or at the next tick.
@@ -50,7 +50,7 @@ class Pipeline:
         return bool(self._persists)
 
     def age_ms(self) -> int:
-        """How long wal or apply has owed the oldest answer."""
+        """For how long wal or apply has owed answers and given none."""
         return max(self._persists.age_ms(self.now_ms), self._commits.age_ms(self.now_ms))
 
     def persist(self, ready: Ready, *, granted: bool, caught_up: bool) -> Persist:
@@ -71,13 +71,13 @@ class Pipeline:
 
     def persisted(self, number: int) -> None:
         """Wal has answered everything up to number."""
-        self._persists.answered(number)
+        self._persists.answered(number, self.now_ms)
 
     def executed(self, index: int) -> None:
         """Apply has executed everything up to index."""
         self.applied = index
-        self._blocks.answered(index)
-        self._commits.answered(index)
+        self._blocks.answered(index, self.now_ms)
+        self._commits.answered(index, self.now_ms)
 
     def behind(self, log: Log) -> bool:
         """Whether `feed` may have something."""

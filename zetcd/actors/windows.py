@@ -1,4 +1,4 @@
-"""What was sent on a link and is not answered yet: its bytes (rule 17) and its age (rule 20)."""
+"""What was sent on a link and is not answered yet: its bytes (rule 17), and for how long no answer came (rule 20)."""
 
 from collections import deque
 
@@ -6,11 +6,12 @@ from collections import deque
 class Window:
     """Items with ascending keys, answered in order; one answer covers all keys up to its own."""
 
-    __slots__ = ("_bytes_max", "_items", "bytes")
+    __slots__ = ("_answered_ms", "_bytes_max", "_items", "bytes")
 
     def __init__(self, bytes_max: int = 0) -> None:
         self.bytes = 0
         self._bytes_max = bytes_max
+        self._answered_ms = 0
         self._items: deque[tuple[int, int, int]] = deque()  # (key, bytes, sent at ms)
 
     def __len__(self) -> int:
@@ -34,9 +35,11 @@ class Window:
         else:
             items.append((key, 0, now_ms))
 
-    def answered(self, key: int) -> None:
+    def answered(self, key: int, now_ms: int) -> None:
         """Everything up to key is answered."""
         items = self._items
+        if items and items[0][0] <= key:
+            self._answered_ms = now_ms
         while items and items[0][0] <= key:
             self.bytes -= items.popleft()[1]
 
@@ -47,5 +50,6 @@ class Window:
             self.bytes -= items.pop()[1]
 
     def age_ms(self, now_ms: int) -> int:
-        """Of the oldest item; 0 where there is none."""
-        return now_ms - self._items[0][2] if self._items else 0
+        """For how long nothing has been answered although something was to be; 0 where nothing is. A slow disk that
+        answers is no hung one: what was sent during one sync waits for that and for the next."""
+        return now_ms - max(self._items[0][2], self._answered_ms) if self._items else 0

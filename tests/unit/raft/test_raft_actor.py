@@ -340,6 +340,22 @@ def test_rule_20_an_unanswered_persist_makes_the_leader_refuse_until_it_is_answe
     assert not rig.take(Refused)
 
 
+def test_rule_20_a_disk_that_is_slow_and_answers_is_not_hung() -> None:
+    """What is sent just after a sync began waits for two of them: 5 s each must not count as 10."""
+    rig = serving()
+    most = limits.PERSIST_AGE_MAX_MS // 100
+    rig.propose(1)
+    first = Persisted(rig.number, rig.durable[-1].last, rig.durable[-1].term)
+    rig.propose(2)
+    rig.tick(most - 1)
+    rig.turn(rig.wal, first)
+    rig.tick(most)
+    assert all(standing.healthy for standing in rig.take(Standing))
+    rig.turn(rig.wal, first)  # says nothing new
+    rig.tick(1)
+    assert not rig.take(Standing)[-1].healthy
+
+
 def test_rule_20_an_apply_that_does_not_answer_makes_the_leader_refuse() -> None:
     rig = serving()
     rig.propose(1)
