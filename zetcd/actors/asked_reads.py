@@ -3,8 +3,13 @@
 apply parks the reads of an api under their context and is told ReadState; lease is told itself. While nobody leads the
 contexts of an api wait here, and those that a change of leader has failed are asked again: such a read began before
 either question, so the answer to any of them confirms it. A context never stands for another read.
+
+lease is told only once apply has executed the index: a lease that was granted through a follower, which may have been
+faster, would otherwise be unknown to it. (Under the one-voter grant apply is ahead of what raft knows, and nobody else
+can have been faster.)
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -35,6 +40,7 @@ class AskedReads:
         self._waiting: dict[Context, Peer] = {}  # of those that want ReadConfirmed
         self._held: dict[Context, int] = {}  # for the next leader, until then
         self._asked_again: dict[Context, int] = {}
+        self._unapplied: deque[tuple[int, Peer, ReadConfirmed]] = deque()  # by index
         self._now_ms = 0
 
     def start(self, core: Core) -> None:
@@ -85,12 +91,18 @@ class AskedReads:
                     if self._asked_again:
                         self._asked_again.pop(context, None)
                 else:
-                    self._raft.send(asker, ReadConfirmed(context[1], state.term))
+                    self._unapplied.append((state.index, asker, ReadConfirmed(context[1], state.term)))
             if parked:
                 self._to_apply(ReadState(parked, state.index))
         if ready.reads_failed:
             self._fail([context for context in ready.reads_failed if context in self._waiting], LEADER_CHANGED)
             self._hold([context for context in ready.reads_failed if context not in self._waiting])
+
+    def end_turn(self, applied: int, *, granted: bool) -> None:
+        """Tell lease what is confirmed and executed."""
+        while self._unapplied and (granted or self._unapplied[0][0] <= applied):
+            _, asker, confirmed = self._unapplied.popleft()
+            self._raft.send(asker, confirmed)
 
     def on_leader(self) -> None:
         """Term or leader changed: ask the new one."""
@@ -118,5 +130,6 @@ class AskedReads:
 
     def forget(self, peer: Peer) -> None:
         """That process is gone."""
+        self._unapplied = deque(each for each in self._unapplied if each[1] is not peer)
         self._waiting = {context: asker for context, asker in self._waiting.items() if asker is not peer}
         self._held = {context: until for context, until in self._held.items() if context[0] != peer.incarnation}

@@ -316,6 +316,7 @@ class RaftActor(Actor):
             ready = core.ready(self.pipeline.room_for_wal)
             if ready is not None:
                 self._act(core, ready)
+            self.reads.end_turn(self.pipeline.applied, granted=self.granting.granted)
             self.snapshots.settle(core)
             if self.pipeline.behind(core.log) and not (self.snapshots.installing or core.snapshot):
                 for message in self.pipeline.feed(core.log, core.number, granted=self.granting.granted):
