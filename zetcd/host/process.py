@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from zetcd.base import limits
 from zetcd.base.errors import Refusal
 from zetcd.host import clock
 
@@ -34,12 +35,14 @@ class Notifier:
     watchdog_ms: 0, or the time after which the supervisor kills a process that did not ping.
     """
 
-    __slots__ = ("_next_ping_ms", "_ping_every_ms", "_socket", "watchdog_ms")
+    __slots__ = ("_next_ping_ms", "_ping_every_ms", "_ping_text", "_socket", "watchdog_ms")
 
     def __init__(self, address: str = "", watchdog_ms: int = 0) -> None:
         self.watchdog_ms = watchdog_ms
         self._ping_every_ms = watchdog_ms // _PINGS_PER_TIMEOUT
         self._next_ping_ms = 0
+        # A member waits for the others as long as it takes: to systemd, a start goes on while its loop shows life.
+        self._ping_text = f"WATCHDOG=1\nEXTEND_TIMEOUT_USEC={limits.START_TIMEOUT_MS * 1_000}"
         self._socket: socket.socket | None = None
         if address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -60,6 +63,7 @@ class Notifier:
 
     def ready(self, status: str = "") -> None:
         """The process serves: ends the supervisor's wait for a start."""
+        self._ping_text = "WATCHDOG=1"
         # Said once and waited for, so worth waiting for room; pings come again.
         self._send("READY=1" + (f"\nSTATUS={status}" if status else ""), _READY_WAIT_MS)
 
@@ -77,7 +81,7 @@ class Notifier:
             now = clock.monotonic_ms()
             if now >= self._next_ping_ms:
                 self._next_ping_ms = now + self._ping_every_ms
-                self._send("WATCHDOG=1")
+                self._send(self._ping_text)
 
     def _send(self, text: str, wait_ms: int = 0) -> None:
         if self._socket is None:

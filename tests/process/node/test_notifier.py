@@ -85,3 +85,17 @@ def test_pinning_names_what_is_not_here() -> None:
 
 def test_processors_are_shown_in_runs() -> None:
     assert format_processors({0, 1, 2, 5, 7, 8}) == "0-2,5,7-8"
+
+
+def test_rule_21_a_start_goes_on_while_its_loop_shows_life(tmp_path: Path) -> None:
+    """systemd would end a member that waits for the others after TimeoutStartSec otherwise."""
+    address = str(tmp_path / "notify")
+    with receiver(address) as listener:
+        waiting = Notifier(address, watchdog_ms=4)
+        waiting.watchdog()
+        assert b"EXTEND_TIMEOUT_USEC=" in listener.recv(4096)
+        serving = Notifier(address, watchdog_ms=4)
+        serving.ready()
+        assert listener.recv(4096) == b"READY=1"
+        serving.watchdog()
+        assert listener.recv(4096) == b"WATCHDOG=1"
