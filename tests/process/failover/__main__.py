@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--pace", type=float, default=0.01, help="seconds between two requests of a client")
     parser.add_argument("--within", type=float, default=2.5, help="of restart and replace: nobody may wait longer")
     parser.add_argument("--servers", default="zetcd,etcd", help="of kill, stop and stuck")
+    parser.add_argument("--keep", type=Path, help="an empty directory for data and logs, which then stay")
     plan = parser.parse_args()
     reason = {"part": nets.obstacle, "stuck": stuck.obstacle}.get(plan.scenario, lambda: None)()
     if reason is not None:
@@ -37,6 +38,8 @@ def main() -> int:
         return IMPOSSIBLE
     if plan.scenario == "part":
         nets.enter(["tests.process.failover", *sys.argv[1:]])
+    if plan.keep is not None:
+        return run(plan, plan.keep)
     with tempfile.TemporaryDirectory(prefix="zetcd-failover-") as directory:
         return run(plan, Path(directory))
 
