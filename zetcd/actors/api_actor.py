@@ -91,6 +91,7 @@ class ApiActor(Actor):
         self._recovered = False
         self._indexes_wanted: list[int] = []
         self._stopping = False
+        self._stop_after_ms = 0
         self._alarm_due_ms = 0  # when a put over the quota raises the alarm again
         self._handlers: dict[type, Callable[..., None]] = {
             Replies: self._on_replies,
@@ -388,10 +389,12 @@ class ApiActor(Actor):
     def on_stop(self) -> None:
         """Refuse what is new, finish what is under way."""
         self._stopping = True
+        self._stop_after_ms = self.now_ms + limits.DRAIN_LINGER_MS
 
     def stopped(self) -> bool:
-        """Whether every call has been answered."""
-        return not len(self.calls)
+        """Whether every call has been answered, and a moment has passed in which clients that ask on are told to go
+        elsewhere: what reaches a socket that closes would be in doubt."""
+        return not len(self.calls) and self.now_ms >= self._stop_after_ms
 
 
 def _ignore(_actor: ApiActor, _call: Call, _result: Result) -> None:

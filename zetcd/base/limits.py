@@ -24,6 +24,7 @@ CLIENT_RECEIVE_FRAMES_MAX = 1_000  # RCVHWM of one client's pipe: beyond it TCP 
 REQUEST_FRAME_FACTOR = 4  # a frame over 4 x --max-request-bytes ends the connection; below it gets an error
 CLIENT_BACKLOG_BYTES_MAX = 16 * MIB  # replies kept for one client that does not read, then it is dropped
 CLIENT_BACKLOG_TOTAL_BYTES_MAX = 256 * MIB  # the same over all clients of one api process
+DRAIN_LINGER_MS = 200  # an api that stops goes on telling those who ask that it does
 CLIENT_RETRY_MS = 10  # how often frames for a client that does not read are offered again
 CLIENT_IDLE_PROBE_MS = 60_000  # a quiet watch stream gets a progress frame, so a gone client is noticed
 

@@ -120,6 +120,7 @@ def _told(load: Load, everything: list[Asked], what: str, say: Say) -> float:
     everything += asked
     failed, waited = failures(asked), longest_wait_s(asked)
     say(f"{what}: {len(asked)} requests, {len(failed)} failed {reasons(failed)}, no client waited over {waited:.3f} s")
+    assert not failed, f"{what}: {failed[0]}"
     return waited
 
 

@@ -241,6 +241,19 @@ def test_rule_21_a_stopping_process_refuses_what_is_new_and_answers_what_is_old(
     assert [message_of(reply) for reply in front.replies()] == ["etcdserver: server stopped"]
     front.answer(1, PutDone(2))
     assert [set(reply) for reply in front.replies()] == [{"header"}]
+    front.tick(limits.DRAIN_LINGER_MS)
+    assert front.actor.stopped()
+
+
+def test_rule_21_an_idle_process_that_stops_tells_whoever_asks_for_a_while(front: Front) -> None:
+    """A request that reaches a socket just before it closes would be in doubt."""
+    front.tick()
+    front.actor.on_stop()
+    front.tick(limits.DRAIN_LINGER_MS - 1)
+    assert not front.actor.stopped()
+    front.ask(PUT, b"1")
+    assert [message_of(reply) for reply in front.replies()] == ["etcdserver: server stopped"]
+    front.tick(1)
     assert front.actor.stopped()
 
 
