@@ -98,13 +98,18 @@ class Cluster:
     def alike(self) -> int:
         """Wait until all running members hold the same; their common revision."""
 
+        replies: list[Reply] = []
+
         def same() -> int | None:
-            hashes = [quietly(member, {"op": "hash_kv"}) for member in self.running]
-            seen = {(reply.get("hash"), reply.get("header", {}).get("revision")) for reply in hashes}
+            replies[:] = [quietly(member, {"op": "hash_kv"}) for member in self.running]
+            seen = {(reply.get("hash"), reply.get("header", {}).get("revision")) for reply in replies}
             [(digest, revision), *others] = seen
             return revision if not others and digest is not None else None
 
-        return wait_for(same, "equal hash_kv on all members")
+        try:
+            return wait_for(same, "equal hash_kv on all members")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}: {replies}") from None
 
 
 def quietly(member: Member, request: Reply, limit_s: float = 2.0) -> Reply:

@@ -159,6 +159,12 @@ def caught_up(target: ClusterMember, other: ClusterMember, last: int = KEYS - 1)
     return True if there == 1 and quietly(other, {"op": "status"}, 1.0) else None
 
 
+def promoted(leader: ClusterMember, learner: int) -> bool | None:
+    """Whether the leader found the learner close enough, and it votes now."""
+    reply = quietly(leader, {"op": "member_promote", "ID": learner}, 5.0)
+    return True if reply and "error" not in reply else None
+
+
 def test_rule_16_a_watcher_on_a_member_that_takes_a_snapshot_misses_nothing(tmp_path: Path) -> None:
     """The member is held up for so long that its log is no use any more; its api and the client's stream live on."""
     with Cluster(tmp_path, 3, *FLAGS) as cluster:
@@ -235,6 +241,7 @@ def test_rule_07_a_new_member_of_a_cluster_whose_log_has_gone_begins_with_a_snap
         wait_for(lambda: caught_up(joining, leader), "the data at the new member", 60.0)
         assert (joining.data_dir / "member" / "CURRENT").exists()
         put(leader, b"after", b"1")
+        wait_for(lambda: promoted(leader, reply["member"]["ID"]), "a promoted learner", 60.0)  # one tells no hash_kv
         cluster.alike()
         assert get(joining, b"after", serializable=True) == b"1"
 
