@@ -61,6 +61,10 @@ class Bulk:
             assert self._failure is None, self._failure
             time.sleep(0.01)
 
+    def doubt(self, certain: dict[int, int]) -> None:
+        """Forget what was acknowledged beyond certain: as the power failed, or later."""
+        self.acked = certain
+
     def _run(self) -> None:
         try:
             until = time.monotonic() + SILENCE_S
