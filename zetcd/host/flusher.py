@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from zetcd.base.errors import Fatal
+from zetcd.host.process import unpin
 
 
 class Writable(Protocol):
@@ -44,6 +45,7 @@ class Flusher:
         on_done()
 
     def _work(self) -> None:
+        unpin()
         while True:
             flush = self._jobs.get()
             try:

@@ -16,6 +16,7 @@ import plyvel
 
 from zetcd.base.errors import Fatal
 from zetcd.base.limits import KIB, MIB
+from zetcd.host.process import unpin
 from zetcd.mvcc.engine import Get, Pair
 
 WRITE_BUFFER_BYTES = 8 * MIB  # below a full flush, so that each becomes a table of its own: see `LevelBatch.write`
@@ -29,8 +30,10 @@ COMPACTION_NICE = 10
 
 
 def _open(path: str) -> Any:
-    """The opened store, or what went wrong. The compaction thread runs afterwards, at COMPACTION_NICE."""
+    """The opened store, or what went wrong. The compaction thread runs afterwards, at COMPACTION_NICE and on any
+    processor."""
     try:
+        unpin()
         os.nice(COMPACTION_NICE)
         Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
         db = plyvel.DB(
@@ -60,7 +63,7 @@ class LevelEngine:
         self._spare: list[Any] = []  # a written batch, whose buffer the next one takes over
         opened: list[Any] = []
         # LevelDB starts its compaction thread with the first compaction, which may be while it opens, and the thread
-        # inherits the priority of its starter: so a passing thread opens the store.
+        # inherits priority and processors of its starter: so a passing thread opens the store.
         opener = threading.Thread(target=lambda: opened.append(_open(path)))
         opener.start()
         opener.join()

@@ -114,7 +114,8 @@ def die_with_parent(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def pin(processors: Iterable[int]) -> None:
-    """Run on these processors only (all threads started from now on, ZeroMQ's included). None given: leave as it is.
+    """Run on these processors only (all threads started from now on, ZeroMQ's included, but for those that `unpin`
+    themselves). None given: leave as it is.
 
     A number this machine does not offer raises Refusal.
     """
@@ -126,6 +127,17 @@ def pin(processors: Iterable[int]) -> None:
         missing = ", ".join(str(number) for number in sorted(wanted - allowed))
         raise Refusal(f"--cpu-affinity: no processor {missing} here; there are {format_processors(allowed)}")
     os.sched_setaffinity(0, wanted)
+    _started_on.update(allowed)
+
+
+def unpin() -> None:
+    """Let the calling thread, and what it starts, run where the process was before `pin`: work that nobody waits for
+    would take the processor from the work that somebody waits for, while another one idles."""
+    if _started_on:
+        os.sched_setaffinity(0, _started_on)
+
+
+_started_on: set[int] = set()
 
 
 def format_processors(processors: Iterable[int]) -> str:
