@@ -173,6 +173,12 @@ class RaftActor(Actor):
             elif not (self._stopping and type(message) is Append):  # what is durable here shall come to rest
                 step(message)  # type: ignore[arg-type]  # all others are the core's
 
+    def on_peer_gone(self, member: int) -> None:
+        """The process that spoke for member is gone: its connection broke, and nobody listens there any more."""
+        core = self.core
+        if core is not None and core.leader == member:
+            core.forget_leader()
+
     # -- start -------------------------------------------------------------------------------------------------------
     def _on_recovered(self, peer: Peer, message: Recovered) -> None:
         self._recovery.add(message)

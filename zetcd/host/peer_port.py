@@ -1,9 +1,13 @@
 """The peer port of a member: one ROUTER that hears the other members, and a DEALER for each lane towards them.
 
 What leaves is offered once: a lane that is not connected, or full, loses it (rule 17); raft's progress repairs that.
+
+The control lanes are watched: a connection that breaks and is refused when it is opened anew tells that the process at
+its other end is gone, long before silence does. One that only broke is opened again, and tells nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from struct import Struct
 from typing import Protocol
 
 import zmq
@@ -12,7 +16,10 @@ from zetcd.base import limits
 from zetcd.base.settings import Settings
 from zetcd.host import sockets
 from zetcd.host.loop import MORE, NOBLOCK, Loop
+from zetcd.wire.peer import CONTROL
 
+_EVENTS = int(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
+_EVENT = Struct("=H")  # the first field of a monitor's first frame, libzmq's zmq_socket_monitor(3)
 _SEND_FRAMES = (limits.PEER_CONTROL_FRAMES_MAX, limits.PEER_DATA_FRAMES_MAX, limits.PEER_SNAPSHOT_FRAMES_MAX)
 
 
@@ -39,6 +46,32 @@ class Raft(Protocol):
     """What arrives: see `zetcd.actors.raft_actor.RaftActor`."""
 
     def on_peer_frame(self, routing_id: bytes, data: bytes) -> None: ...
+    def on_peer_gone(self, member: int) -> None: ...
+
+
+class _Watch:
+    """Of one lane's connection, by its socket's monitor."""
+
+    def __init__(self, dealer: "zmq.Socket[bytes]", gone: Callable[[], None]) -> None:
+        self.monitor: zmq.Socket[bytes] = dealer.get_monitor_socket(_EVENTS)
+        self._dealer = dealer
+        self._gone = gone
+        self._broken = False
+
+    def take(self) -> None:
+        """One event. Raises zmq.Again where there is none."""
+        (event,) = _EVENT.unpack_from(self.monitor.recv(NOBLOCK))
+        self.monitor.recv(NOBLOCK)  # the address
+        if event == zmq.EVENT_CLOSED and self._broken:  # an attempt to open it anew has failed
+            self._broken = False
+            self._gone()
+        elif event != zmq.EVENT_CLOSED:
+            self._broken = event == zmq.EVENT_DISCONNECTED
+
+    def close(self) -> None:
+        """Before its socket is closed."""
+        self._dealer.disable_monitor()
+        self.monitor.close(0)
 
 
 class PeerPort:
@@ -57,6 +90,7 @@ class PeerPort:
         self._peers = peers
         self._loop = loop
         self._dealers: dict[LaneKey, zmq.Socket[bytes]] = {}
+        self._watches: dict[LaneKey, _Watch] = {}
         self._router = sockets.bind_peers(context, settings.listen_peer_urls)
         loop.add_inlet(self._router, self._take, limits.TURN_FRAMES_MAX)
 
@@ -103,6 +137,10 @@ class PeerPort:
         for key in [key for key in self._dealers if key not in wanted]:
             dealer = self._dealers.pop(key)
             self._loop.remove_inlet(dealer)
+            watch = self._watches.pop(key, None)
+            if watch is not None:
+                self._loop.remove_inlet(watch.monitor)
+                watch.close()
             dealer.close(0)
         for key, url in wanted.items():
             if key not in self._dealers:
@@ -116,6 +154,9 @@ class PeerPort:
         except zmq.ZMQError:
             return  # an address that is none: nobody answers there
         self._dealers[key] = dealer
+        if key[1] == CONTROL:
+            watch = self._watches[key] = _Watch(dealer, lambda: self._actor.on_peer_gone(key[0]))
+            self._loop.add_inlet(watch.monitor, watch.take, limits.TURN_FRAMES_MAX)
         receive, on_answer = dealer.recv, self._peers.on_answer
         self._loop.add_inlet(dealer, lambda: on_answer(key, receive(NOBLOCK)), limits.TURN_FRAMES_MAX)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from zetcd.raft.follower import Follower
 from zetcd.raft.quorum import VoteResult, joint_vote_result
 from zetcd.wire.peer import Append, Heartbeat, PeerMessage, Snapshot, Vote, VoteReply
 
@@ -31,29 +32,36 @@ class Candidate:
 
     def begin(self) -> None:
         """Ask every voter. The own vote counts at once only where it promises nothing (rule 5)."""
+        self.core.log.seal()
+        self._ask()
+        if self.pre:
+            self._count(self.core.id, granted=True)
+
+    def _ask(self) -> None:
+        """Whoever has not answered (Raft section 5.1: requests are repeated): the question or its answer was lost, or
+        the other one still heard the leader then."""
         core = self.core
         log = core.log
-        log.seal()
         term = core.term + 1 if self.pre else core.term
         commit = core.announced
         commit_term = log.term_at(commit) or 0
         for member in sorted({*core.conf.voters, *core.conf.outgoing}):
-            if member != core.id:
+            if member != core.id and member not in self.votes:
                 last = (log.last_index, log.last_term)
                 vote = Vote(term, core.id, member, *last, self.pre, self.transfer, commit, commit_term)
                 core.messages.append(vote)
-        if self.pre:
-            self._count(core.id, granted=True)
 
     def leave(self) -> None:
         """Nothing waits here."""
 
     def tick(self) -> None:
-        """A split vote: try again after a fresh random timeout."""
+        """Ask again those that owe an answer; no majority in time: try again after a fresh random timeout."""
         self.elapsed += 1
         if self.elapsed >= self.timeout:
             self.core.become_follower(self.core.term, 0)
             self.core.campaign()
+        elif self.elapsed % self.core.config.heartbeat_ticks == 0:
+            self._ask()
 
     def flush(self) -> None:
         """Nothing is sent but the requests."""
@@ -92,6 +100,9 @@ class Candidate:
                 core.become_leader()
         elif result == VoteResult.LOST:
             core.become_follower(core.term, 0)
+            if not self.pre and isinstance(core.role, Follower):
+                # A split vote costs less than a timeout.
+                core.role.hasten(core.random.randrange(core.config.election_ticks))
 
     def _on_leader(self, message: Append | Heartbeat | Snapshot) -> None:
         """Somebody else won this term."""

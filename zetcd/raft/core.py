@@ -185,10 +185,14 @@ class Core:
         return self.role.transfer(target) if isinstance(self.role, Leader) else NOT_LEADER
 
     def forget_leader(self) -> None:
-        """There is reason to think that the leader is gone, its connection broke: help to elect another one without
-        waiting for the timeout. Its next message is followed as ever."""
+        """There is reason to think that the leader is gone, its process does not listen any more: help to elect another
+        one without waiting for the timeout, and campaign soon, the voters one after the other so that they do not split
+        the vote. Its next message is followed as ever; who alone has lost it gets no pre-vote of those that hear it."""
         if type(self.role) is Follower and self.leader:
+            voters = sorted({*self.conf.voters, *self.conf.outgoing} - {self.leader})
             self.become_follower(self.term, 0)
+            if self.id in voters:
+                self.role.hasten(2 * voters.index(self.id))
 
     @property
     def flushed(self) -> int:
@@ -323,6 +327,8 @@ class Core:
             self.after.append(VoteReply(message.term, self.id, message.source, granted=True, pre=message.pre))
         else:
             self.messages.append(self._refusal(message))
+            if message.pre and free and type(self.role) is Follower:
+                self.role.hasten(0)  # nobody leads, and the one that asks lacks entries: this one may win
 
     # -- roles -------------------------------------------------------------------------------------------------------
     def become_follower(self, term: int, leader: int) -> None:

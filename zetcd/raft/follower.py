@@ -68,6 +68,11 @@ class Follower:
             self.elapsed = 0  # only now: who may not campaign must not seem to have heard of a leader
             self.core.campaign()
 
+    def hasten(self, ticks: int) -> None:
+        """Campaign at the latest in the tick after so many: only who asks beforehand, and so deposes nobody."""
+        if self.core.config.pre_vote:
+            self.timeout = min(self.timeout, self.elapsed + 1 + ticks)
+
     def flush(self) -> None:
         """Ask the leader for the reads of this turn, all at once."""
         core = self.core
