@@ -92,7 +92,7 @@ class Proposals:
         if proposal.peer.role == "lease":
             return NOT_LEADER  # rule 12: its word counts only where it leads
         if core.leader and not core.is_leader:
-            forward = self._forwarding.forward(proposal, core.term, core.id, core.leader)
+            forward = self._forwarding.forward(proposal, core.term, core.id, core.leader, core.log.committed)
             if self._raft.peers.send(forward):
                 return None
             self._forwarding.refused(forward)
@@ -180,11 +180,25 @@ class Proposals:
             if proposal is not None and (error := self._hold(proposal)) is not None:
                 self._refuse(proposal.peer, proposal.message, error)
         core = self._core
+        if core is not None and 0 < self._forwarding.unsettled_term < core.term:
+            self._settle(core)
         if self._release_due:
             self._release_due = False
             if self._held and core is not None and core.leader and self._raft.refusal is None:
                 for proposal in self._held.take():
                     self._offer(proposal)
+
+    def _settle(self, core: Core) -> None:
+        """Forwards to a former leader that have come to nothing go to the present one."""
+        for proposal, missing in self._forwarding.settle(core.log, self._raft.settings.snapshot_catchup_entries):
+            message = proposal.message
+            if missing == message.count:
+                self._release_due = True
+                if (error := self._hold(proposal)) is not None:
+                    self._refuse(proposal.peer, message, error)
+            elif missing and proposal.peer is not self._itself:
+                first = message.first_sequence + message.count - missing
+                self._raft.send(proposal.peer, Refused(first, missing, NO_LEADER.code, NO_LEADER.message))
 
     def on_members(self, known: MemberList) -> None:
         """The members as applied: whether our own name and URLs are among them."""
