@@ -5,6 +5,8 @@ well-made client sends (bin keys, numeric enums); whatever it refuses gets one m
 for bin (as UTF-8) and enum names, and whose complaint, if any, is what the client reads.
 """
 
+# tidy: long because it is the list of all requests, and decoding takes them as one union
+
 from typing import Annotated, Any
 
 import msgspec
@@ -17,8 +19,11 @@ Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 UInt64 = Annotated[int, Meta(ge=0)]  # MessagePack itself ends at 2**64 - 1
 
 
-class _Request(Struct, frozen=True, tag_field="op", forbid_unknown_fields=True, omit_defaults=True):
-    pass
+class _Request(Struct, frozen=True, tag_field="op", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """require_leader: refused at once with etcd's "no leader" where this member knows none, and watches created with it
+    end so, too (in etcd the metadata ``hasleader``)."""
+
+    require_leader: bool = False
 
 
 class RangeRequest(_Request, frozen=True, tag="range", gc=False):
@@ -358,9 +363,181 @@ class DowngradeRequest(_Request, frozen=True, tag="downgrade", gc=False):
     token: str = ""
 
 
-class MetricsRequest(_Request, frozen=True, tag="metrics", gc=False):
-    """Counters of the api process that answers, as a map of names to numbers."""
+class HashRequest(_Request, frozen=True, tag="hash", gc=False):
+    """etcd Maintenance.Hash."""
 
+    token: str = ""
+
+
+class DefragmentRequest(_Request, frozen=True, tag="defragment", gc=False):
+    """etcd Maintenance.Defragment, of the member that is asked; answered when it is done, which takes minutes."""
+
+    token: str = ""
+
+
+class SnapshotRequest(_Request, frozen=True, tag="snapshot", gc=False):
+    """etcd Maintenance.Snapshot: a stream of `replies.SnapshotReply` on this envelope. credit: chunks that may be sent
+    before a `SnapshotCreditRequest` asks for more."""
+
+    credit: Int64 = 16
+    token: str = ""
+
+
+class SnapshotCreditRequest(_Request, frozen=True, tag="snapshot_credit", gc=False):
+    """So many chunks more of the snapshot on this envelope."""
+
+    chunks: Int64 = 0
+    token: str = ""
+
+
+class SnapshotCancelRequest(_Request, frozen=True, tag="snapshot_cancel", gc=False):
+    """The snapshot on this envelope is not wanted any more."""
+
+    token: str = ""
+
+
+class MetricsRequest(_Request, frozen=True, tag="metrics", gc=False):
+    """What all processes of the member count: see `replies.MetricsReply`."""
+
+    token: str = ""
+
+
+class AuthEnableRequest(_Request, frozen=True, tag="auth_enable", gc=False):
+    """etcd Auth.AuthEnable."""
+
+    token: str = ""
+
+
+class AuthDisableRequest(_Request, frozen=True, tag="auth_disable", gc=False):
+    """etcd Auth.AuthDisable."""
+
+    token: str = ""
+
+
+class AuthStatusRequest(_Request, frozen=True, tag="auth_status", gc=False):
+    """etcd Auth.AuthStatus."""
+
+    token: str = ""
+
+
+class AuthenticateRequest(_Request, frozen=True, tag="authenticate", gc=False):
+    """etcd Auth.Authenticate."""
+
+    name: str = ""
+    password: str = ""
+    token: str = ""
+
+
+class UserAddOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """etcd UserAddOptions."""
+
+    no_password: bool = False
+
+
+class UserAddRequest(_Request, frozen=True, tag="user_add", gc=False):
+    """etcd Auth.UserAdd."""
+
+    name: str = ""
+    password: str = ""
+    options: UserAddOptions | None = None
+    hashedPassword: str = ""
+    token: str = ""
+
+
+class UserGetRequest(_Request, frozen=True, tag="user_get", gc=False):
+    """etcd Auth.UserGet."""
+
+    name: str = ""
+    token: str = ""
+
+
+class UserListRequest(_Request, frozen=True, tag="user_list", gc=False):
+    """etcd Auth.UserList."""
+
+    token: str = ""
+
+
+class UserDeleteRequest(_Request, frozen=True, tag="user_delete", gc=False):
+    """etcd Auth.UserDelete."""
+
+    name: str = ""
+    token: str = ""
+
+
+class UserChangePasswordRequest(_Request, frozen=True, tag="user_change_password", gc=False):
+    """etcd Auth.UserChangePassword."""
+
+    name: str = ""
+    password: str = ""
+    hashedPassword: str = ""
+    token: str = ""
+
+
+class UserGrantRoleRequest(_Request, frozen=True, tag="user_grant_role", gc=False):
+    """etcd Auth.UserGrantRole."""
+
+    user: str = ""
+    role: str = ""
+    token: str = ""
+
+
+class UserRevokeRoleRequest(_Request, frozen=True, tag="user_revoke_role", gc=False):
+    """etcd Auth.UserRevokeRole; the user is in ``name`` here."""
+
+    name: str = ""
+    role: str = ""
+    token: str = ""
+
+
+class RoleAddRequest(_Request, frozen=True, tag="role_add", gc=False):
+    """etcd Auth.RoleAdd."""
+
+    name: str = ""
+    token: str = ""
+
+
+class RoleGetRequest(_Request, frozen=True, tag="role_get", gc=False):
+    """etcd Auth.RoleGet."""
+
+    role: str = ""
+    token: str = ""
+
+
+class RoleListRequest(_Request, frozen=True, tag="role_list", gc=False):
+    """etcd Auth.RoleList."""
+
+    token: str = ""
+
+
+class RoleDeleteRequest(_Request, frozen=True, tag="role_delete", gc=False):
+    """etcd Auth.RoleDelete."""
+
+    role: str = ""
+    token: str = ""
+
+
+class Permission(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """etcd authpb.Permission: permType READ 0, WRITE 1, READWRITE 2 on the keys [key, range_end)."""
+
+    permType: int = 0
+    key: bytes = b""
+    range_end: bytes = b""
+
+
+class RoleGrantPermissionRequest(_Request, frozen=True, tag="role_grant_permission", gc=False):
+    """etcd Auth.RoleGrantPermission."""
+
+    name: str = ""
+    perm: Permission | None = None
+    token: str = ""
+
+
+class RoleRevokePermissionRequest(_Request, frozen=True, tag="role_revoke_permission", gc=False):
+    """etcd Auth.RoleRevokePermission."""
+
+    role: str = ""
+    key: bytes = b""
+    range_end: bytes = b""
     token: str = ""
 
 
@@ -391,6 +568,25 @@ Single = (
     | ProclaimRequest
     | LeaderRequest
     | ResignRequest
+    | HashRequest
+    | DefragmentRequest
+    | AuthEnableRequest
+    | AuthDisableRequest
+    | AuthStatusRequest
+    | AuthenticateRequest
+    | UserAddRequest
+    | UserGetRequest
+    | UserListRequest
+    | UserDeleteRequest
+    | UserChangePasswordRequest
+    | UserGrantRoleRequest
+    | UserRevokeRoleRequest
+    | RoleAddRequest
+    | RoleGetRequest
+    | RoleListRequest
+    | RoleDeleteRequest
+    | RoleGrantPermissionRequest
+    | RoleRevokePermissionRequest
 )
 """Requests with exactly one reply: what a batch may hold."""
 
@@ -403,12 +599,33 @@ class BatchRequest(_Request, frozen=True, tag="batch"):
 
 
 Stream = (
-    WatchCreateRequest | WatchCancelRequest | WatchProgressRequest | WatchPollRequest | ObserveRequest | MetricsRequest
+    WatchCreateRequest
+    | WatchCancelRequest
+    | WatchProgressRequest
+    | WatchPollRequest
+    | ObserveRequest
+    | MetricsRequest
+    | SnapshotRequest
+    | SnapshotCreditRequest
+    | SnapshotCancelRequest
 )
 
 Request = Single | Stream | BatchRequest
 
 BYTES_FIELDS = frozenset({"key", "range_end", "value", "name"})
+TEXT_NAMES = frozenset(
+    {
+        "authenticate",
+        "user_add",
+        "user_get",
+        "user_delete",
+        "user_change_password",
+        "user_revoke_role",
+        "role_add",
+        "role_grant_permission",
+    }
+)
+"""Ops whose ``name`` is text."""
 ENUM_FIELDS: dict[str, dict[str, int]] = {
     "sort_order": {item.name: item.value for item in SortOrder},
     "sort_target": {item.name: item.value for item in SortTarget},
@@ -418,6 +635,7 @@ ENUM_FIELDS: dict[str, dict[str, int]] = {
     "action": {"GET": 0, "ACTIVATE": 1, "DEACTIVATE": 2, "VALIDATE": 0, "ENABLE": 1, "CANCEL": 2},
     "alarm": {"NONE": 0, "NOSPACE": 1, "CORRUPT": 2},
     "filters": {"NOPUT": 0, "NODELETE": 1},
+    "permType": {"READ": 0, "WRITE": 1, "READWRITE": 2},
 }
 
 _strict: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
@@ -435,7 +653,10 @@ def decode_request(body: bytes) -> Request:
         pass
     try:
         plain = _plain.decode(body)
-        request: Request = msgspec.convert(_lenient(plain), Request, builtin_types=(bytes,))
+        lenient = _lenient(plain)
+        if isinstance(plain, dict) and plain.get("op") in TEXT_NAMES and "name" in plain:
+            lenient["name"] = plain["name"]
+        request: Request = msgspec.convert(lenient, Request, builtin_types=(bytes,))
     except _BAD as error:
         text = str(error) or type(error).__name__
         raise WireError(text if len(text) <= COMPLAINT_MAX else text[:COMPLAINT_MAX] + "...") from None

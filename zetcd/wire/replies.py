@@ -118,3 +118,35 @@ class WatchPollReply(Struct, frozen=True, gc=False):
     header: Header
     next_revision: int
     events: list[EventMap]
+
+
+class SnapshotReply(Struct, frozen=True, omit_defaults=True, gc=False):
+    """etcd SnapshotResponse, one of a stream: the next bytes of a bbolt database file, and how many follow in such
+    replies. The last one has done, and as its blob the SHA-256 (32 bytes) of all before."""
+
+    header: Header
+    remaining_bytes: int = 0
+    blob: bytes = b""
+    done: bool = False
+
+
+class Histogram(Struct, frozen=True, gc=False):
+    """counts[i]: observations at most bounds[i] (seconds) and above bounds[i - 1]; the last, one more than bounds, are
+    those above all. sum: of all observations."""
+
+    bounds: list[float]
+    counts: list[int]
+    sum: float
+
+
+class MetricsReply(Struct, frozen=True, omit_defaults=True):
+    """metrics: counters of the api process that answers. series, histograms: of the whole member, by etcd's names, some
+    with labels behind them as Prometheus writes them (``name{To="..."}``). missing: processes that did not answer in
+    time. hops: with --trace-hops."""
+
+    header: Header
+    metrics: dict[str, int]
+    series: dict[str, float] = {}
+    histograms: dict[str, Histogram] = {}
+    missing: list[str] = []
+    hops: Any = None
