@@ -14,7 +14,7 @@ SECONDS_EACH ?= 10
 ROUNDS ?= 3
 SCENARIOS ?= kill stop part restart replace sizes stuck
 
-.PHONY: help setup run cluster test check format rewrite bench bench-short chaos chaos-cluster fuzz slow power systemd differential profile clean
+.PHONY: help setup run cluster test check format proto rewrite bench bench-short chaos chaos-cluster fuzz slow power systemd differential profile clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ check: .venv/.dev ## ruff, formatting, types, import floors, tidy tests: fast
 format: .venv/.dev ## rewrite the sources as ruff wants them
 	$(BIN)/ruff check --fix zetcd tests
 	$(BIN)/ruff format zetcd tests
+
+proto: .venv/.dev ## write zetcd_pb anew from proto/*.proto
+	$(BIN)/python proto/generate.py
 
 rewrite: .venv/.dev ## write the transcripts of the Raft core (tests/transcripts) anew; judge the difference by `git diff`
 	REWRITE=1 $(PYTEST) -q -n 0 tests/transcripts
