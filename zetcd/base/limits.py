@@ -28,6 +28,10 @@ DRAIN_LINGER_MS = 200  # an api that stops goes on telling those who ask that it
 CLIENT_RETRY_MS = 10  # how often frames for a client that does not read are offered again
 CLIENT_IDLE_PROBE_MS = 60_000  # a quiet watch stream gets a progress frame, so a gone client is noticed
 
+# -- JSON and plain HTTP (owner: gateway) ----------------------------------------------------------
+JSON_REQUESTS_PER_TURN = 64  # of the body of one stream; the rest is read in the next turns
+HEALTH_TIMEOUT_MS = 7_000  # for each answer of the member that /health waits for: etcd's ReqTimeout
+
 # -- watch (owner: api) ----------------------------------------------------------------------------
 WATCHERS_MAX = 1_000_000  # per api process
 WATCH_STREAMS_MAX = 100_000  # per api process
