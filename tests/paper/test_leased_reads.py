@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from tests.paper.stepping import TICKS, data, drain, only
+from zetcd.actors.standstill import Standstill
 from zetcd.base.errors import Refusal
 from zetcd.raft.config import Config
 from zetcd.raft.core import Core
@@ -71,7 +72,7 @@ def test_thesis_6_4_1_a_lease_lasts_half_an_election_timeout_from_when_its_round
     assert reads(core) == []
     number = round_of(core)
     core.tick()
-    core.step(HeartbeatReply(core.term, 2, 1, number))
+    core.step(HeartbeatReply(core.term, 2, 1, number, promised=True))
     drain(core)
     answered = []
     for _ in range(TICKS):
@@ -83,7 +84,7 @@ def test_thesis_6_4_1_a_lease_lasts_half_an_election_timeout_from_when_its_round
 
 def test_thesis_6_4_1_the_answer_is_what_is_committed_and_followers_share_it() -> None:
     core = leader()
-    core.step(HeartbeatReply(core.term, 2, 1, round_of(core)))
+    core.step(HeartbeatReply(core.term, 2, 1, round_of(core), promised=True))
     core.propose(BlockKind.NORMAL, 1, data(1))
     drain(core)
     core.step(AppendReply(core.term, 3, 1, 2))
@@ -95,21 +96,21 @@ def test_thesis_6_4_1_the_answer_is_what_is_committed_and_followers_share_it() -
 def test_thesis_6_4_1_echoes_of_learners_or_strangers_or_older_rounds_make_no_lease() -> None:
     core = leader()
     number = round_of(core)
-    core.step(HeartbeatReply(core.term, 9, 1, number))
-    core.step(HeartbeatReply(core.term, 2, 1, number - 1))
+    core.step(HeartbeatReply(core.term, 9, 1, number, promised=True))
+    core.step(HeartbeatReply(core.term, 2, 1, number - 1, promised=True))
     assert reads(core) == []
 
 
 def test_thesis_6_4_1_handing_over_ends_the_lease_for_good() -> None:
     core = leader()
-    core.step(HeartbeatReply(core.term, 2, 1, round_of(core)))
+    core.step(HeartbeatReply(core.term, 2, 1, round_of(core), promised=True))
     assert reads(core)
     core.transfer(2)
     assert only(drain(core), TimeoutNow)
     assert reads(core) == []
     for _ in range(TICKS - 1):
-        core.step(HeartbeatReply(core.term, 2, 1, round_of(core)))
-    core.step(HeartbeatReply(core.term, 2, 1, round_of(core)))
+        core.step(HeartbeatReply(core.term, 2, 1, round_of(core), promised=True))
+    core.step(HeartbeatReply(core.term, 2, 1, round_of(core), promised=True))
     core.propose(BlockKind.NORMAL, 1, data(1))  # the transfer was given up, but its word may still be on its way
     core.read_index((9, 9))
     ready = core.ready()
@@ -149,3 +150,52 @@ def test_thesis_6_4_1_whom_the_leader_itself_asks_is_elected_against_all_promise
     drain(follower)
     follower.step(Vote(6, 3, 2, 9, 9, transfer=True))
     assert [reply.granted for reply in only(drain(follower), VoteReply)] == [True]
+
+
+def test_thesis_6_4_1_members_that_promise_nothing_make_no_lease() -> None:
+    core = leader()
+    core.step(HeartbeatReply(core.term, 2, 1, round_of(core)))
+    assert reads(core) == []
+    plain = Core(Config(2, election_ticks=TICKS), Log(), HardState(0), ConfState([1, 2, 3]), Random(1))
+    plain.step(Heartbeat(5, 1, 2, 0, 1))
+    promising = member(2)
+    promising.step(Heartbeat(5, 1, 2, 0, 1))
+    assert [only(drain(one), HeartbeatReply)[0].promised for one in (plain, promising)] == [False, True]
+
+
+def test_thesis_6_4_1_a_void_lease_waits_for_a_round_that_is_sent_afterwards() -> None:
+    core = leader()
+    core.step(HeartbeatReply(core.term, 2, 1, round_of(core), promised=True))
+    late = round_of(core)
+    core.void_lease()
+    assert reads(core) == []
+    core.step(HeartbeatReply(core.term, 2, 1, late, promised=True))
+    assert reads(core) == []
+    core.step(HeartbeatReply(core.term, 2, 1, round_of(core), promised=True))
+    assert reads(core)
+
+
+def test_rule_10_a_leader_that_stood_still_goes_by_no_lease_until_it_is_ticked_and_promised_again() -> None:
+    now = 0
+    core = leader()
+    standstill = Standstill(lambda: now, 100)
+
+    def tick() -> int:
+        standstill.on_tick(core)
+        return round_of(core)
+
+    core.step(HeartbeatReply(core.term, 2, 1, tick(), promised=True))
+    now += 150
+    standstill.look(core)
+    assert reads(core)
+    now += 1  # for longer than half an election timeout of such ticks would last
+    standstill.look(core)
+    assert reads(core) == []
+    drain(core)
+    core.step(HeartbeatReply(core.term, 2, 1, tick(), promised=True))
+    assert reads(core)
+    now += 5_000
+    number = tick()
+    assert reads(core) == []
+    core.step(HeartbeatReply(core.term, 2, 1, number, promised=True))
+    assert reads(core)

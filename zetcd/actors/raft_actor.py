@@ -23,6 +23,7 @@ from zetcd.actors.pipeline import Pipeline
 from zetcd.actors.proposals import Proposals
 from zetcd.actors.reconfiguring import Reconfiguring
 from zetcd.actors.snapshot_relay import SnapshotRelay
+from zetcd.actors.standstill import Standstill
 from zetcd.base import limits
 from zetcd.base.errors import NO_LEADER, STOPPED, UNHEALTHY, Error, Fatal, Refusal
 from zetcd.base.settings import Settings
@@ -63,7 +64,15 @@ class RaftActor(Actor):
 
     role: ClassVar[str] = "raft"
 
-    def __init__(self, settings: Settings, random: Random, incarnation: int = 1, logger: Logger | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        random: Random,
+        incarnation: int = 1,
+        logger: Logger | None = None,
+        clock_ms: Callable[[], int] | None = None,
+    ) -> None:
+        """clock_ms: see `Standstill`; without it no reads are leased."""
         super().__init__()
         self.tick_ms = settings.heartbeat_interval_ms
         self.settings = settings
@@ -79,6 +88,7 @@ class RaftActor(Actor):
         self.leases = LeaseRelay(self.send, self.peers.send)
         self.handover = Handover(self.peers, settings.election_timeout_ms, self.logger)
         self.snapshots = SnapshotRelay(self._to_apply, self.peers.send, self.logger)
+        self._standstill = Standstill(clock_ms, self.tick_ms) if settings.lease_reads and clock_ms else None
         self._random = random
         self._wal: Peer | None = None
         self._apply: Peer | None = None
@@ -165,6 +175,8 @@ class RaftActor(Actor):
         core = self.core
         if core is None or self.snapshots.installing:
             return  # lost, as anything between members may be
+        if self._standstill is not None:
+            self._standstill.look(core)
         handlers, step = self._peer_handlers, core.step
         for message in messages:
             handler = handlers.get(type(message))
@@ -205,6 +217,7 @@ class RaftActor(Actor):
             election_ticks=max(1, settings.election_timeout_ms // settings.heartbeat_interval_ms),
             catchup_entries=settings.snapshot_catchup_entries,
             snapshot_count=settings.snapshot_count,
+            lease_reads=self._standstill is not None,
         )
         core = self.core = Core(config, log, recovery.hard_state, start.conf, self._random, recovery.suspect_cut)
         self._caught_up = not recovery.suspect_cut
@@ -235,6 +248,8 @@ class RaftActor(Actor):
             self.send(peer, Refused(message.first_sequence, 1, error.code, error.message))
 
     def _on_read_index(self, peer: Peer, message: ReadIndex) -> None:
+        if self._standstill is not None and self.core is not None:
+            self._standstill.look(self.core)
         self.reads.ask(peer, message)
 
     # -- from wal and apply ----------------------------------------------------------------------------------------
@@ -299,6 +314,8 @@ class RaftActor(Actor):
         age_ms = self.pipeline.age_ms()
         self._healthy = age_ms <= limits.PERSIST_AGE_MAX_MS
         self._check_removed(core)
+        if self._standstill is not None:
+            self._standstill.on_tick(core)
         core.tick()
         self.handover.on_tick(core, now_ms, age_ms)
         self.proposals.on_tick(now_ms)

@@ -33,6 +33,7 @@ class Settings:
     max_learners: int = limits.LEARNERS_DEFAULT
     strict_reconfig_check: bool = True
     auto_promote: bool = False
+    lease_reads: bool = False
     quota_backend_bytes: int = limits.QUOTA_BYTES_DEFAULT
     max_request_bytes: int = limits.REQUEST_BYTES_DEFAULT
     max_txn_ops: int = limits.TXN_OPS_DEFAULT

@@ -116,6 +116,7 @@ class _Checker:
             force_new_cluster=bool(self._value("force-new-cluster")),
             strict_reconfig_check=bool(self._value("strict-reconfig-check")),
             auto_promote=bool(self._value("auto-promote")),
+            lease_reads=bool(self._value("lease-reads")),
             lease_checkpoint_interval_ms=self._ms("lease-checkpoint-interval", 1_000),
             trace_hops=bool(self._value("trace-hops")),
             unsafe_no_fsync=bool(self._value("unsafe-no-fsync")),

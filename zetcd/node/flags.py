@@ -70,6 +70,7 @@ MEMBER = (
          "log files go as soon as the store has synced what they hold"),
     Flag("max-learners", read_uint, "1", "learners at a time"),
     Flag("auto-promote", read_bool, "false", "the leader makes a voter of a learner that has caught up"),
+    Flag("lease-reads", read_bool, "false", "linearizable reads without a round of heartbeats: trusts clocks"),
     Flag("backend-batch-interval", read_duration, "0", "time between commits of the store", LEVELDB),
     Flag("backend-batch-limit", read_int, "0", "operations between commits of the store", LEVELDB),
     Flag("backend-bbolt-freelist-type", choice("array", "map"), "map", "free list of bbolt", LEVELDB),

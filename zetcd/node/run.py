@@ -79,7 +79,7 @@ def _raft(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byte
 
     incarnation = _incarnation()
     jitter = random.Random(secrets.randbits(64))  # noqa: S311 - not a secret
-    actor = RaftActor(settings, jitter, incarnation)
+    actor = RaftActor(settings, jitter, incarnation, clock_ms=clock.boottime_ms)
     tracer = _tracer(settings, "raft")
     loop = _loop(actor, Sessions(actor, number, incarnation, tracer), context, notifier)
     port = PeerPort(context, settings, actor, actor.peers, loop)

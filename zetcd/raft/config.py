@@ -13,9 +13,9 @@ class Config:
     lease_reads: a leader answers linearizable reads without a round of heartbeats while a majority has lately promised
     not to elect anybody else (thesis section 6.4.1). Its lease is half an election timeout from when the round it rests
     on was sent; a follower's promise is a whole one from when it arrived. THE CLOCK ASSUMPTION: no member's ticks come
-    1.5 times as slowly as another's, and a leader is ticked for the time that has passed before it takes reads that
-    came meanwhile, so one that was stopped and goes on must not. Where that fails, reads are stale and nothing notices;
-    it is off by default, and all members of a cluster must agree on it. Raises Refusal without check_quorum.
+    1.5 times as slowly as another's, and a leader that stood still is told so (`Core.void_lease`) after a read has
+    arrived and before it is taken. Where that fails, reads are stale and nothing notices; so it is off by default. A
+    member without it promises nothing, and does not count towards a lease. Raises Refusal without check_quorum.
     """
 
     member: int

@@ -194,6 +194,11 @@ class Core:
             if self.id in voters:
                 self.role.hasten(2 * voters.index(self.id))
 
+    def void_lease(self) -> None:
+        """Time has passed that no tick told of: leased reads wait for a round that is sent from now on."""
+        if isinstance(self.role, Leader):
+            self.role.void_lease()
+
     @property
     def flushed(self) -> int:
         """The store is synced up to here: no snapshot of it stands below."""

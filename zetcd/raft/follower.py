@@ -154,7 +154,8 @@ class Follower:
             core.log.commit_to(message.commit)
         elif message.commit > core.log.last_index:
             self._refuse(message.source, message.commit, message.term)  # it was acknowledged, and lost (rule 2)
-        core.messages.append(HeartbeatReply(core.term, core.id, message.source, message.round))
+        promised = core.config.lease_reads
+        core.messages.append(HeartbeatReply(core.term, core.id, message.source, message.round, promised))
 
     def on_snapshot(self, message: Snapshot) -> None:
         """Rule 7: ignored unless newer than what is committed; not needed where the log holds its position."""

@@ -125,6 +125,7 @@ class Leader:
         self._unpin(member)
         self.match.pop(member, None)
         self.reads.echoed.pop(member, None)
+        self._lease.promised.pop(member, None)
 
     # -- time --------------------------------------------------------------------------------------------------------
     def tick(self) -> None:
@@ -171,6 +172,7 @@ class Leader:
         announced = core.announced
         number = self.reads.open_round(core.id, committed if committed >= self.since else None)
         self._lease.sent(number, core.ticks)
+        self._lease.promise(core.id, number)
         for member, progress in self.peers.items():
             core.messages.append(Heartbeat(core.term, core.id, member, min(progress.match, announced), number))
         self._confirm_reads()
@@ -284,6 +286,8 @@ class Leader:
         if lost and behind and not progress.paused:
             self._send_append(message.source, progress)  # if an Append was lost, this one is refused and tells
         self.reads.echo(message.source, message.round)
+        if message.promised and message.round <= self.reads.number:
+            self._lease.promise(message.source, message.round)
         self._confirm_reads()
         if message.source == self.transferee:
             self._maybe_hand_over()  # the word may have been lost
@@ -323,6 +327,10 @@ class Leader:
     def _leased_read(self) -> bool:
         return self._lease.holds(self.core.ticks) and self.core.log.committed >= self.since
 
+    def void_lease(self) -> None:
+        """See `Core.void_lease`."""
+        self._lease.void()
+
     def on_read_index_ask(self, message: ReadIndexAsk) -> None:
         """Reads of a follower."""
         if message.source not in self.peers:
@@ -337,7 +345,7 @@ class Leader:
     def _confirm_reads(self) -> None:
         core = self.core
         if self._lease.ticks:
-            self._lease.echoed(joint_committed(core.conf.voters, core.conf.outgoing, self.reads.echoed))
+            self._lease.echoed(joint_committed(core.conf.voters, core.conf.outgoing, self._lease.promised))
         for opened in self.reads.confirmed(core.conf.voters, core.conf.outgoing):
             own: list[Context] = []
             for read in opened.reads:

@@ -82,15 +82,16 @@ class Reads:
 
 class Lease:
     """The time for which a majority has promised to elect nobody else (`Config.lease_reads`). ticks: how long from when
-    the round it rests on was sent; 0 where there is none.
+    the round it rests on was sent; 0 where there is none. promised: the newest round of each member that promises.
 
     TimeoutNow ends it for the rest of the leadership: whoever gets that, however late, campaigns against all promises.
     """
 
-    __slots__ = ("_number", "_sent", "_until", "ticks")
+    __slots__ = ("_number", "_sent", "_until", "promised", "ticks")
 
     def __init__(self, ticks: int) -> None:
         self.ticks = ticks
+        self.promised: dict[int, int] = {}
         self._number = 0  # of the round that will renew it; 0 while none is out
         self._sent = 0
         self._until = 0
@@ -101,8 +102,12 @@ class Lease:
             self._number = number
             self._sent = now
 
+    def promise(self, member: int, number: int) -> None:
+        """Member has answered round number and keeps promises."""
+        self.promised[member] = max(number, self.promised.get(member, 0))
+
     def echoed(self, number: int) -> None:
-        """A quorum has answered round number."""
+        """A quorum has promised with round number."""
         if 0 < self._number <= number:
             self._until = self._sent + self.ticks
             self._number = 0
@@ -110,6 +115,10 @@ class Lease:
     def holds(self, now: int) -> bool:
         """Whether a read that arrives at tick now needs no round."""
         return now < self._until
+
+    def void(self) -> None:
+        """Until a quorum has answered a round that is sent from now on."""
+        self._number = self._until = 0
 
     def end(self) -> None:
         """For good."""

@@ -88,12 +88,14 @@ class Heartbeat(Struct, frozen=True, array_like=True, tag=5, gc=False):
 
 
 class HeartbeatReply(Struct, frozen=True, array_like=True, tag=6, gc=False):
-    """Confirms the leader of term for every read that joined round or an earlier one."""
+    """Confirms the leader of term for every read that joined round or an earlier one. promised: and helps to elect no
+    other for an election timeout (thesis section 6.4.1)."""
 
     term: int
     source: int
     target: int
     round: int
+    promised: bool = False
 
 
 class TimeoutNow(Struct, frozen=True, array_like=True, tag=7, gc=False):
