@@ -16,7 +16,7 @@ from zetcd.base import limits
 from zetcd.raft.log import Log
 from zetcd.raft.ready import Ready
 from zetcd.wire.entry import Block
-from zetcd.wire.local import Blocks, Commit, Persist
+from zetcd.wire.local import Blocks, Commit, Persist, Release
 
 
 class Pipeline:
@@ -99,6 +99,14 @@ class Pipeline:
             found.append(Commit(commit, log.term_at(commit) or 0))
         self.commit_due = False
         return found
+
+    def release(self, log: Log, index: int, term: int, catchup_entries: int) -> Release:
+        """The store has synced everything up to (index, term): what wal need not keep. It keeps catchup_entries below
+        that, so that a restart does not cost every follower that is behind a whole snapshot; read again at each start,
+        they are bounded in bytes."""
+        start = log.start_below(index, catchup_entries, limits.CATCHUP_KEPT_BYTES_MAX)
+        known = log.term_at(start) if start < index else None
+        return Release(index, term) if known is None else Release(start, known)
 
     def _sent_to_apply(self, blocks: Sequence[Block]) -> None:
         for block in blocks:

@@ -49,7 +49,6 @@ from zetcd.wire.local import (
     Recovered,
     Refused,
     Relay,
-    Release,
     Revoked,
     Serve,
     SnapshotArrived,
@@ -229,7 +228,7 @@ class RaftActor(Actor):
         self._standing_due = True
         if opened.index:
             # wal's mark: also where a log shorter than the store goes on from (rule 3).
-            self._to_wal(Release(opened.index, opened.term))
+            self._release(core, opened.index, opened.term)
 
     # -- from api and lease --------------------------------------------------------------------------------------------
     @property
@@ -272,7 +271,11 @@ class RaftActor(Actor):
             self._on_members(message.members)
         if message.flushed_index > pipeline.flushed:
             pipeline.flushed = message.flushed_index
-            self._to_wal(Release(message.flushed_index, message.flushed_term))
+            assert self.core is not None
+            self._release(self.core, message.flushed_index, message.flushed_term)
+
+    def _release(self, core: Core, index: int, term: int) -> None:
+        self._to_wal(self.pipeline.release(core.log, index, term, core.config.catchup_entries))
 
     def _on_members(self, known: MemberList | None) -> None:
         if known is not None:

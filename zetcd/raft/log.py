@@ -11,7 +11,7 @@
 - base is the entry before the first block: the one a snapshot or the store stands at, (0, 0) for a fresh log.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 from zetcd.base import limits
 from zetcd.base.errors import Fatal
@@ -232,6 +232,17 @@ class Log:
         if blocks[0].first < first:
             blocks[0] = split_block(blocks[0], first)
         return blocks
+
+    def start_below(self, index: int, entries: int, bytes_max: int) -> int:
+        """The entry behind which a log may begin that keeps `entries` entries up to index, in whole blocks, as far as
+        all that follows is at most bytes_max; from base_index to index. What is behind index is kept in any case."""
+        firsts, ends = self._firsts, self._ends
+        position = max(bisect_right(firsts, index - entries + 1) - 1, 0)
+        before = self._base_bytes + self.bytes - bytes_max
+        if before > self._base_bytes:
+            position = max(position, bisect_left(ends, before) + 1)
+        start = firsts[position] - 1 if position < len(firsts) else index
+        return min(start, index)
 
     def recovered(self, committed: int, applied: int) -> None:
         """All that was appended came from the disk and is durable there (rule 1)."""

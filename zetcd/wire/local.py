@@ -96,7 +96,8 @@ class Persisted(Struct, frozen=True, array_like=True, tag=13, gc=False):
 
 
 class Release(Struct, frozen=True, array_like=True, tag=14, gc=False):
-    """raft -> wal: LevelDB has synced everything up to index; segments wholly at or below it may go."""
+    """raft -> wal: LevelDB has synced everything up to index, and followers that are behind need nothing of it: the log
+    may begin behind it; segments wholly at or below it may go."""
 
     index: int
     term: int

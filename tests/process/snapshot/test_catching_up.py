@@ -246,6 +246,35 @@ def test_rule_07_a_new_member_of_a_cluster_whose_log_has_gone_begins_with_a_snap
         assert get(joining, b"after", serializable=True) == b"1"
 
 
+@pytest.mark.parametrize("stop", [ClusterMember.stop, ClusterMember.kill_all])
+def test_what_a_follower_lacks_outlives_a_restart_of_the_others(
+    tmp_path: Path, stop: Callable[[ClusterMember], object]
+) -> None:
+    """--snapshot-catchup-entries hold also for a leader that was started anew: no store travels for a few entries."""
+    with Cluster(tmp_path, 3, "--snapshot-catchup-entries", "2000") as cluster:
+        leader = cluster.leader()
+        target = cluster.followers()[0]
+        put(leader, b"load", b"0")
+        cluster.alike()
+        target.kill_all()
+        others = [member for member in cluster.members if member is not target]
+        for number in range(300):
+            put(leader, b"k%07d" % number, b"%d" % number)
+        put(leader, b"last", b"before the restart")
+        for member in others:
+            wait_for(functools.partial(on_disk, member, b"before the restart"), "a flush of everything")
+        for member in others:
+            stop(member)
+        for member in others:
+            member.spawn()
+        cluster.leader(others)
+        put(others[0], b"after", b"the restart")
+        target.spawn()
+        wait_for(lambda: caught_up(target, others[0], 299), "the data at the member that was behind")
+        cluster.alike()
+        assert not (target.data_dir / "member" / "CURRENT").exists(), "it took the log, not a snapshot"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -121,6 +121,21 @@ class LogMachine(RuleBasedStateMachine):
         elif len(blocks) > 1:
             assert sum(len(block.data) for block in blocks) <= bytes_max
 
+    @rule(data=st.data(), count=st.integers(0, 12), bytes_max=st.integers(0, 300))
+    def begin_later(self, data: st.DataObject, count: int, bytes_max: int) -> None:
+        log = self.log
+        index = data.draw(st.integers(log.base_index, log.applied) if log.applied > log.base_index else st.just(0))
+        index = max(index, log.base_index)
+        start = log.start_below(index, count, bytes_max)
+        assert log.base_index <= start <= index
+        following = len(encoded([serial for _, serial in self.model[start:]]))
+        assert start == index or following <= bytes_max
+        if start > max(index - count, log.base_index):  # fewer than asked for: the block before has no room
+            block = log.blocks_from(log.base_index + 1)
+            [before] = [each for each in block if each.first <= start <= each.last]
+            size = sum(len(each.data) for each in block if each.first >= before.first) + log.bytes
+            assert size - sum(len(each.data) for each in block) > bytes_max
+
     @rule(index=st.integers(0, 40), term=st.integers(0, 12))
     def search_by_term(self, index: int, term: int) -> None:
         start = min(index, self.log.last_index)
