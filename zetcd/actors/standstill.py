@@ -1,8 +1,8 @@
-"""Time that passed without ticks, for leased reads (`zetcd.raft.config.Config.lease_reads`): a process that was stopped,
-or starved, or slept with its machine, must not go by a lease that ended meanwhile.
+"""Time that passed without ticks, for leased reads (`zetcd.raft.config.Config.lease_reads`): a process that was
+stopped, or starved, or slept with its machine, must not go by a lease that ended meanwhile.
 
-Whoever takes a read looks at the clock after the read has arrived. A stop between that look and the answer does no harm:
-the read began before the look, and the lease held then.
+Whoever takes a read looks at the clock after the read has arrived. A stop between that look and the answer does no
+harm: the read began before the look, and the lease held then.
 """
 
 from collections.abc import Callable
