@@ -19,6 +19,7 @@ import psutil
 import zmq
 
 from tests.compat.oracle import free_ports
+from zetcd.wire.routes import title
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 30.0
@@ -118,7 +119,7 @@ class Member:
                     at = argv.index("zetcd.cli.actor") if "zetcd.cli.actor" in argv else -1
                     if at >= 0 and child.status() != psutil.STATUS_ZOMBIE:
                         role, number = argv[at + 1], argv[at + 2]
-                        found[role if not number.isdigit() or role != "api" else f"api-{number}"] = child
+                        found[title(role, int(number)) if number.isdigit() else role] = child
         return found
 
     def kill(self, actor: str, number: int = signal.SIGKILL) -> None:

@@ -60,7 +60,7 @@ TICK_MS = 100  # default heartbeat interval and tick of every actor
 PERSIST_AGE_MAX_MS = 10_000  # oldest unanswered Persist or Apply before raft refuses proposals (rule 20)
 
 # -- store (owner: apply) --------------------------------------------------------------------------
-OVERLAY_BYTES_MAX = 16 * MIB  # active overlay is frozen at this size ...
+OVERLAY_BYTES_MAX = 32 * MIB  # active overlay is frozen at this size ...
 OVERLAY_AGE_MAX_MS = 1_000  # ... or at this age, if the former one is flushed
 FLUSH_ASK_BYTES = 4 * KIB  # executed; only then, and with the tick, apply asks whether a flush is due
 OVERLAY_BYTES_HARD_MAX = 128 * MIB  # active + frozen: above it apply stops taking blocks until a flush ends
@@ -78,6 +78,11 @@ GRANT_STEP_ENTRIES = 256  # ... or of this, or with the next tick
 LEASE_LOAD_SLICE = 2_000  # leases in one LeaseLoad
 COMPACTION_BATCH = 1_000  # revisions per slice (etcd's --compaction-batch-limit)
 COMPACTION_PAUSE_MS = 10  # between slices (etcd's --compaction-sleep-interval)
+ROW_CACHE_BYTES = 512 * MIB  # rows of the present in memory, what Python adds to them included
+ROW_CACHE_SHARDS = 256  # a power of two; what is let go of at once is one shard's generation
+WARMING_ROWS = 1_500  # read into the cache of rows at once after a start: 2 ms
+WARMING_PAUSE_MS = 5
+CACHED_ROW_OVERHEAD_BYTES = 160  # two objects and a dict entry
 RANGE_COUNT_CACHE_MAX = 8_192  # bounds between stretches of keys whose count is known
 QUOTA_BYTES_DEFAULT = 2 * 1024 * MIB  # --quota-backend-bytes
 
@@ -134,21 +139,30 @@ PROMOTE_LAG_ENTRIES_MAX = 1_000  # --auto-promote: a learner lacks no more than 
 LEARNERS_DEFAULT = 1  # --max-learners, etcd's default
 SNAPSHOT_COUNT_DEFAULT = 10_000
 SNAPSHOT_CATCHUP_ENTRIES_DEFAULT = 5_000
+CATCHUP_KEPT_BYTES_MAX = 32 * MIB  # of them and all behind them, kept by wal below its mark and read at each start
 SNAPSHOT_PIN_TICKS = 600  # for which the log behind a snapshot is kept once it has arrived: a minute of heartbeats
 
 # -- snapshots to other members (owner: apply; raft only relays) -----------------------------------
 SNAPSHOT_CHUNK_BYTES = 256 * KIB  # of a chunk; one larger row stands alone. At 1 MiB puts waited a third longer
 SNAPSHOT_CHUNK_ROWS = 1_000  # read between two turns, about a millisecond
-CATCHUP_KEPT_BYTES_MAX = 32 * MIB  # of them and all behind them, kept by wal below its mark and read at each start
 SNAPSHOT_WINDOW_CHUNKS = 16  # sent and not stored by the receiver
 SNAPSHOTS_SENDING_MAX = 2  # transfers at once; further members wait in line
 SNAPSHOT_RETRY_MS = 1_000  # an unanswered message is sent again
 SNAPSHOT_SILENCE_MAX_MS = 20_000  # the other side says nothing: the transfer is over
 SNAPSHOT_STALL_MAX_MS = 60_000  # the receiver speaks, but stores nothing
 
+# -- snapshots to clients (owner: apply reads, api paces) ------------------------------------------
+EXPORT_CHUNK_BYTES = 32 * KIB  # one reply of a snapshot stream (etcd's figure)
+EXPORT_SLICE_ROWS = 200  # planned or rendered between two turns, about a millisecond ...
+EXPORT_SLICE_BYTES = 256 * KIB  # ... or so many bytes of them
+EXPORTS_MAX = 4  # snapshots under way for clients of one api process, and in apply
+EXPORT_CREDIT_MAX = 256  # chunks a client may have granted and not received
+EXPORT_STALL_MAX_MS = 600_000  # without credit the snapshot ends
+
 # -- processes (owner: supervisor; deploy/systemd repeats them) ------------------------------------
 WATCHDOG_API_MS = 3_000  # a hung api still accepts connections, so its watchdog is short
 WATCHDOG_LEASE_MS = 5_000
+WATCHDOG_GATEWAY_MS = 5_000
 WATCHDOG_FATE_MS = 15_000  # raft, wal, apply: longer than the worst fsync and than PERSIST_AGE_MAX_MS
 START_TIMEOUT_MS = 300_000  # from start to READY: a long log is read in this time
 RESTART_PAUSE_MS = 100  # before the second restart in a row; doubles; the first is at once
@@ -156,7 +170,9 @@ RESTART_PAUSE_MAX_MS = 2_000  # after failures before READY ...
 RESTART_PAUSE_READY_MAX_MS = 250  # ... and after failures of a process that had been READY
 RESTARTS_UNREADY_MAX = 6  # lives in a row that ended before READY, then the member stops
 RESTARTS_PER_MINUTE_MAX = 60  # failures of one process (or of the fate group), then the member stops
-STOP_API_MS = 5_000  # to drain, then SIGKILL; the same for the next four
+STOP_GATEWAY_MS = 5_000  # to finish the calls under way, then SIGKILL; the same for the next five
+GATEWAY_GRACE_MS = 2_000  # of it for calls under way; then what is left is cut off
+STOP_API_MS = 5_000
 STOP_LEASE_MS = 2_000
 STOP_RAFT_MS = 5_000
 STOP_APPLY_MS = 20_000  # its last sync may be the overlay's whole size

@@ -9,14 +9,29 @@ from zetcd.base import limits
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """What https:// listeners of the gateway show and demand. File names; empty: none."""
+
+    cert_file: str = ""
+    key_file: str = ""
+    trusted_ca_file: str = ""
+    client_crl_file: str = ""
+    client_cert_auth: bool = False
+    min_version: str = "TLS1.2"
+    max_version: str = ""  # empty: what there is
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One member's settings. Field names follow etcd's flags."""
 
     name: str = "default"
     data_dir: str = "default.zetcd"
     wal_dir: str = ""  # empty: <data_dir>/member/wal
-    listen_client_urls: tuple[str, ...] = ("tcp://127.0.0.1:2378",)
-    advertise_client_urls: tuple[str, ...] = ("tcp://127.0.0.1:2378",)
+    listen_client_urls: tuple[str, ...] = ("tcp://127.0.0.1:2378", "http://127.0.0.1:2379")
+    advertise_client_urls: tuple[str, ...] = ("tcp://127.0.0.1:2378", "http://127.0.0.1:2379")
+    listen_client_http_urls: tuple[str, ...] = ()  # HTTP alone, without gRPC
+    listen_metrics_urls: tuple[str, ...] = ()  # /metrics and health alone
     listen_peer_urls: tuple[str, ...] = ("tcp://127.0.0.1:2380",)
     initial_advertise_peer_urls: tuple[str, ...] = ("tcp://127.0.0.1:2380",)
     initial_cluster: tuple[tuple[str, str], ...] = (("default", "tcp://127.0.0.1:2380"),)
@@ -26,6 +41,15 @@ class Settings:
     cluster_id: int = 0  # computed from the initial cluster; only used when the data directory is new
     member_id: int = 0
     api_processes: int = 1
+    gateway_processes: int = 1
+    gateway_tls: Tls = field(default_factory=Tls)
+    enable_grpc_gateway: bool = True  # etcd's name for the HTTP/JSON form of the API
+    cors: tuple[str, ...] = ("*",)
+    host_whitelist: tuple[str, ...] = ("*",)
+    max_concurrent_streams: int = 2**32 - 1
+    grpc_keepalive_min_time_ms: int = 5_000
+    grpc_keepalive_interval_ms: int = 7_200_000
+    grpc_keepalive_timeout_ms: int = 20_000
     heartbeat_interval_ms: int = limits.HEARTBEAT_INTERVAL_DEFAULT_MS
     election_timeout_ms: int = limits.ELECTION_TIMEOUT_DEFAULT_MS
     snapshot_count: int = limits.SNAPSHOT_COUNT_DEFAULT
@@ -54,6 +78,21 @@ class Settings:
     def member_dir(self) -> str:
         """Every process of the member works in this directory, so that socket paths stay short."""
         return f"{self.data_dir}/member"
+
+    @property
+    def gateway_urls(self) -> tuple[str, ...]:
+        """Where gRPC and HTTP are served; empty: there is no gateway."""
+        return tuple(url for url in self.listen_client_urls if not url.startswith("tcp://"))
+
+    @property
+    def gateways(self) -> int:
+        """How many gateway processes there are."""
+        return self.gateway_processes if self.gateway_urls or self.listen_http_urls else 0
+
+    @property
+    def listen_http_urls(self) -> tuple[str, ...]:
+        """Listeners that serve no gRPC."""
+        return self.listen_client_http_urls + self.listen_metrics_urls
 
     @property
     def wal_path(self) -> str:

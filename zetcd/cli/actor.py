@@ -13,7 +13,7 @@ from zetcd.base.errors import Fatal, Refusal
 from zetcd.base.settings import Settings
 from zetcd.host import logs
 from zetcd.host.process import EX_CONFIG, EX_FATAL, SUPERVISOR_VARIABLE, die_with_parent, entitle, pin
-from zetcd.wire.routes import ROLES
+from zetcd.wire.routes import PROCESSES, title
 
 EX_USAGE = 2
 _SHOWN = ("--name", "--data-dir")
@@ -24,11 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one actor; argv is ROLE [N] [flags]. Returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     role = words.pop(0) if words else ""
-    if role not in ROLES:
-        sys.stderr.write(f"zetcd actor: which one? {', '.join(ROLES)}, not {role!r}\n")
+    if role not in PROCESSES:
+        sys.stderr.write(f"zetcd actor: which one? {', '.join(PROCESSES)}, not {role!r}\n")
         return EX_USAGE
     number = int(words.pop(0)) if words and words[0].isdigit() else 0
-    title = f"{role}-{number}" if role == "api" else role
     try:
         die_with_parent()
         entitle(role, number)
@@ -37,10 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EX_USAGE
         _run(role, number, settings)
     except Refusal as refusal:
-        logs.say(2, f"zetcd {title}: {refusal}\n")
+        logs.say(2, f"zetcd {title(role, number)}: {refusal}\n")
         return EX_CONFIG
     except Fatal as fatal:
-        logs.say(2, f"zetcd {title}: {fatal}\n")
+        logs.say(2, f"zetcd {title(role, number)}: {fatal}\n")
         return EX_FATAL
     return 0
 

@@ -1,8 +1,8 @@
 """`zetcd`: runs one member, all its processes under a supervisor.
 
-Exit codes: 0 after a clean stop by a signal (etcd re-raises it and shows 143 or 130; a supervisor that has ended its
-children in order has nothing to report), 1 for a wrong setting or a directory or port that is taken, 2 for a command
-line that is none, 78 where a process refused to start, 70 where restarts did not help.
+Exit codes: after a clean stop by a signal that signal again (a shell shows 143 or 130), as etcd does it, 1 for a wrong
+setting or a directory or port that is taken, 2 for a command line that is none, 78 where a process refused to start,
+70 where restarts did not help.
 """
 
 import sys
@@ -12,12 +12,12 @@ import zetcd
 from zetcd.base.errors import Fatal, Refusal
 from zetcd.base.settings import Settings
 from zetcd.host import logs
-from zetcd.host.process import EX_FATAL, die_with_parent, entitle
+from zetcd.host.process import EX_FATAL, die_with_parent, end_by, entitle
 from zetcd.node import bootstrap
 from zetcd.node.children import actor_command
 from zetcd.node.config import load
 from zetcd.node.sources import UsageError
-from zetcd.node.supervisor import Supervisor
+from zetcd.node.supervisor import Log, Supervisor
 from zetcd.node.usage import USAGE, help_text
 
 EX_REFUSED = 1
@@ -67,9 +67,32 @@ def serve(settings: Settings, warnings: list[str]) -> int:
         journal.warn(warning)
     try:
         settings = identify(settings)
-        return Supervisor(settings, journal, actor_command(settings), lambda: logs.say(1, ready_text(settings))).run()
+        supervisor = Supervisor(settings, journal, actor_command(settings), lambda: announce(settings, journal))
+        code = supervisor.run()
     finally:
         claims.release()
+    if supervisor.stopped_by is not None:
+        end_by(supervisor.stopped_by)
+    return code
+
+
+def announce(settings: Settings, journal: Log) -> None:
+    """Say that the member serves: in the log in etcd's words, which tools that start etcd wait for (of 3.3 "listening
+    for client requests on", of 3.4 and 3.5 "ready to serve client requests"), and in one line of our own."""
+    for url in settings.listen_peer_urls:
+        journal.info(f"listening for peers on {_address(url)}")
+    journal.info("ready to serve client requests")
+    for url in settings.gateway_urls:
+        journal.info(f"listening for client requests on {_address(url)}")
+        if url.startswith("https://"):
+            journal.info(f"serving client requests on {_address(url)}")
+        else:
+            journal.info(f"serving insecure client requests on {_address(url)}, this is strongly discouraged!")
+    logs.say(1, ready_text(settings))
+
+
+def _address(url: str) -> str:
+    return url.partition("://")[2]
 
 
 def identify(settings: Settings) -> Settings:

@@ -18,6 +18,7 @@ import msgspec
 
 from zetcd.base.errors import Fatal
 from zetcd.base.settings import Settings
+from zetcd.wire import routes
 
 LEVELS = {"debug": 10, "info": 20, "warn": 30, "error": 40, "dpanic": 50, "panic": 50, "fatal": 50}
 LINE_BYTES_MAX = 16 * 1024
@@ -107,5 +108,5 @@ def say(descriptor: int, text: str) -> None:
 
 def configure(settings: Settings, role: str, number: int = 0) -> Logger:
     """The logger of this process."""
-    fields = {"member": settings.name, "actor": role if role != "api" else f"api-{number}"}
+    fields = {"member": settings.name, "actor": routes.title(role, number)}
     return Logger(_open(settings.log_outputs), settings.log_level, fields, console=settings.log_format == "console")

@@ -113,6 +113,14 @@ def die_with_parent(environ: Mapping[str, str] = os.environ) -> None:
         os._exit(EX_FATAL)
 
 
+def end_by(number: int) -> None:
+    """End by this signal, as etcd does after a clean stop: whoever waits for us sees what ended us. Process 1 of a
+    container cannot be ended so, and returns."""
+    signal.signal(number, signal.SIG_DFL)
+    if os.getpid() != 1:
+        os.kill(os.getpid(), number)
+
+
 def pin(processors: Iterable[int]) -> None:
     """Run on these processors only (all threads started from now on, ZeroMQ's included, but for those that `unpin`
     themselves). None given: leave as it is.

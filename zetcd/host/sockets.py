@@ -56,14 +56,14 @@ def connect_dialer(
 
 
 def parse_tcp(url: str) -> tuple[str, int]:
-    """(host, port) of a tcp:// URL."""
-    host, _, port = url.removeprefix("tcp://").rpartition(":")
+    """(host, port) of a URL of whatever scheme that is carried by TCP."""
+    host, _, port = url.partition("://")[2].rpartition(":")
     host = host.strip("[]")
     return ("127.0.0.1" if host == "localhost" else host), int(port)
 
 
 def listen_shared(url: str) -> socket.socket:
-    """A listening socket on url that other api processes of the member may share (SO_REUSEPORT)."""
+    """A listening socket on url that other processes of the member may share (SO_REUSEPORT)."""
     host, port = parse_tcp(url)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)

@@ -2,16 +2,17 @@
 
 ``none`` leaves it to the kernel. ``spread`` gives each process a processor of its own where there are enough, and puts
 neighbours of the put path (api, raft, wal, apply) together where there are not: a message to a process on the same or
-a warm processor costs half of waking a sleeping one. ``auto``, the default, spreads where there are at most
-AUTO_PROCESSORS_MAX processors: with more of them the kernel finds a warm one, and other members may be about.
-``wal=0,apply=1,api=2-3`` says it by hand; several api processes take the processors of ``api`` in turn.
+a warm processor costs half of waking a sleeping one. The gateway goes where the kernel puts it. ``auto``, the default,
+spreads where there are at most AUTO_PROCESSORS_MAX processors: with more of them the kernel finds a warm one, and other
+members may be about. ``wal=0,apply=1,api=2-3`` says it by hand; several api or gateway processes take the processors
+of ``api`` or ``gateway`` in turn.
 """
 
 import os
 import sys
 from collections.abc import Sequence
 
-from zetcd.wire.routes import ROLES
+from zetcd.wire.routes import NUMBERED, PROCESSES, title
 
 AUTO_PROCESSORS_MAX = 2
 # With so many processors, who shares with whom; a fifth and further ones go to more api processes.
@@ -23,7 +24,9 @@ _SPREAD = {
 }
 
 
-def read_affinity(text: str, api_processes: int, allowed: Sequence[int]) -> dict[str, tuple[int, ...]]:
+def read_affinity(
+    text: str, api_processes: int, allowed: Sequence[int], gateway_processes: int = 1
+) -> dict[str, tuple[int, ...]]:
     """Role (``api`` for the first api process, ``api-1`` for the second ...) -> processors; empty: leave it be.
 
     allowed: the processors this machine offers, ascending. Raises ValueError with what text must be.
@@ -32,7 +35,7 @@ def read_affinity(text: str, api_processes: int, allowed: Sequence[int]) -> dict
         return {}
     if text in ("auto", "spread"):
         return _spread(api_processes, allowed)
-    return _by_hand(text, api_processes, allowed)
+    return _by_hand(text, {"api": api_processes, "gateway": gateway_processes}, allowed)
 
 
 def processors(affinity: dict[str, tuple[int, ...]], role: str, number: int) -> tuple[int, ...]:
@@ -50,20 +53,20 @@ def _spread(api_processes: int, allowed: Sequence[int]) -> dict[str, tuple[int, 
     return chosen
 
 
-def _by_hand(text: str, api_processes: int, allowed: Sequence[int]) -> dict[str, tuple[int, ...]]:
+def _by_hand(text: str, counts: dict[str, int], allowed: Sequence[int]) -> dict[str, tuple[int, ...]]:
     chosen: dict[str, tuple[int, ...]] = {}
     last = ""
     for part in text.split(","):
         role, found, numbers = part.partition("=")
         role, numbers = (role.strip(), numbers) if found else (last, part)
-        if role not in ROLES:
-            raise ValueError(f'"auto", "none", "spread", or role=processors with {", ".join(ROLES)}, not {part!r}')
+        if role not in PROCESSES:
+            raise ValueError(f'"auto", "none", "spread", or role=processors with {", ".join(PROCESSES)}, not {part!r}')
         chosen[role] = (*chosen.get(role, ()), *_numbers(numbers, allowed))
         last = role
-    if "api" in chosen and api_processes > 1:
-        own = chosen["api"]
-        for number in range(api_processes):
-            chosen[f"api-{number}" if number else "api"] = (own[number % len(own)],)
+    for role in NUMBERED:
+        own = chosen.get(role, ())
+        for number in range(counts[role] if own and counts[role] > 1 else 0):
+            chosen[f"{role}-{number}" if number else role] = (own[number % len(own)],)
     return chosen
 
 
@@ -81,10 +84,10 @@ def main() -> int:
     """``python -m zetcd.node.affinity API_PROCESSES``: what spread means here, a line ``process processors`` each."""
     apis = int(sys.argv[1])
     chosen = _spread(apis, sorted(os.sched_getaffinity(0)))
-    for role in ROLES:
+    for role in PROCESSES:
         for number in range(apis if role == "api" else 1):
-            name = f"{role}-{number}" if role == "api" else role
-            sys.stdout.write(f"{name} {' '.join(map(str, processors(chosen, role, number)))}\n")
+            if own := processors(chosen, role, number):
+                sys.stdout.write(f"{title(role, number)} {' '.join(map(str, own))}\n")
     return 0
 
 

@@ -14,6 +14,8 @@ from zetcd.host.claims import Holder
 from zetcd.node.urls import Url, read_url
 
 PRIVATE = 0o700
+ETCD_STORE = "snap/db"
+"""Where etcd has its store, below the member's directory. An empty cluster beside it would look like a loss."""
 
 
 @dataclass(slots=True)
@@ -34,6 +36,11 @@ class Claims:
 
 def make_directories(settings: Settings) -> list[str]:
     """The data directory and what every process expects in it, mode 0700. Returns warnings; raises Refusal."""
+    if Path(settings.member_dir, ETCD_STORE).exists():
+        raise Refusal(
+            f"--data-dir: {settings.data_dir} holds the data of etcd, which zetcd does not read: give another "
+            "directory; while etcd runs, etcdctl make-mirror copies its keys"
+        )
     warnings = []
     parents = [settings.data_dir, settings.member_dir, f"{settings.member_dir}/run"]
     if settings.wal_dir:
@@ -93,10 +100,9 @@ def claim_ports(settings: Settings) -> list[socket.socket]:
 
 
 def _listeners(settings: Settings) -> Iterator[tuple[str, Url]]:
-    for text in settings.listen_client_urls:
-        yield "--listen-client-urls", read_url(text)
-    for text in settings.listen_peer_urls:
-        yield "--listen-peer-urls", read_url(text)
+    for name in ("listen-client-urls", "listen-client-http-urls", "listen-metrics-urls", "listen-peer-urls"):
+        for text in getattr(settings, name.replace("-", "_")):
+            yield f"--{name}", read_url(text)
 
 
 def _ask_directory(directory: str) -> Iterator[Holder | None]:

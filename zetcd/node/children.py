@@ -16,6 +16,7 @@ import msgspec
 from zetcd.base import limits
 from zetcd.base.settings import Settings
 from zetcd.host.process import SUPERVISOR_VARIABLE
+from zetcd.wire import routes
 
 SETTINGS_VARIABLE = "_ZETCD_SETTINGS"
 """Environment variable that hands a child the settings of its member as JSON: all processes of a member run with the
@@ -27,6 +28,7 @@ WATCHDOG_MS = {
     "apply": limits.WATCHDOG_FATE_MS,
     "lease": limits.WATCHDOG_LEASE_MS,
     "api": limits.WATCHDOG_API_MS,
+    "gateway": limits.WATCHDOG_GATEWAY_MS,
 }
 _DATAGRAM_BYTES = 4_096
 _CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
@@ -47,7 +49,7 @@ def actor_command(settings: Settings) -> Command:
 
 def child_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """environ without settings of its own, and with the member's."""
-    kept = {name: text for name, text in environ.items() if not name.startswith(("ZETCD_", "WATCHDOG_"))}
+    kept = {name: text for name, text in environ.items() if not name.startswith(("ZETCD_", "ETCD_", "WATCHDOG_"))}
     return kept | {SETTINGS_VARIABLE: msgspec.json.encode(settings).decode(), SUPERVISOR_VARIABLE: str(os.getpid())}
 
 
@@ -84,7 +86,7 @@ class Child:
     @property
     def name(self) -> str:
         """``wal``, ``api-1``."""
-        return f"{self.role}-{self.number}" if self.role == "api" else self.role
+        return routes.title(self.role, self.number)
 
     def deadline_ms(self) -> int:
         """When this process counts as hung: since its last ping, or, before it is READY, since its start."""

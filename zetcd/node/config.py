@@ -1,5 +1,6 @@
 """From what was given to checked `Settings`: defaults, and etcd's checks; each message names the flag and the fix."""
 
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +9,10 @@ from typing import Any, cast
 
 from zetcd.base import limits
 from zetcd.base.errors import Refusal
-from zetcd.base.settings import Settings
+from zetcd.base.settings import Settings, Tls
 from zetcd.cluster.membership import bootstrap_members, cluster_id
 from zetcd.node import affinity, urls, values
-from zetcd.node.flags import FLAGS, TLS_LATER
+from zetcd.node.flags import DISCOVERY_LATER, FLAGS, PEER_TLS_LATER, TLS_LATER
 from zetcd.node.sources import Sources, gather
 from zetcd.node.urls import Url
 
@@ -20,7 +21,15 @@ REQUEST_WARN_BYTES = 10 * limits.MIB
 PROGRESS_INTERVAL_MIN_MS = 100
 API_PROCESSES_MAX = 64
 NANOSECONDS_PER_MS = 1_000_000
+GATEWAY_PROCESSES_MAX = 64
 TLS_FILES = (("cert-file", "key-file"), ("peer-cert-file", "peer-key-file"))
+TLS_FLAGS = ("cert-file", "key-file", "trusted-ca-file", "client-crl-file", "client-cert-auth")
+TLS_MISSING = {
+    "auto-tls": "zetcd makes no certificates; give --cert-file and --key-file",
+    "client-cert-allowed-hostname": "zetcd does not compare host names; leave it out, and let --trusted-ca-file decide",
+    "cipher-suites": "zetcd uses OpenSSL's choice of suites; leave it out, and give --tls-min-version",
+}
+"""What an https:// listener would be less safe without, so that it is refused and not ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ class _Checker:
             wal_dir=str(Path(wal_dir).resolve()) if wal_dir else "",
             listen_client_urls=urls.listen(clients),
             advertise_client_urls=tuple(url.text for url in advertised),
-            listen_peer_urls=urls.listen(peers),
+            listen_peer_urls=urls.listen_peers(peers),
             initial_advertise_peer_urls=tuple(url.text for url in advertised_peers),
             initial_cluster=tuple((one, url.text) for one, url in members),
             initial_cluster_state=self._text("initial-cluster-state"),
@@ -123,6 +132,7 @@ class _Checker:
             **self._store(),
             **self._logs(),
             **self._processes(),
+            **self._gateway(clients),
         )
         self._later()
         return Config(settings, tuple(self._warnings))
@@ -146,11 +156,9 @@ class _Checker:
         listen = self._urls(name)
         for url in listen:
             self._check(name, url, urls.check_binding)
-            if url.scheme != "tcp":
-                reason = (
-                    "encrypted listeners come" if url.scheme == "https" else "the gateway that speaks etcd's gRPC comes"
-                )
-                raise self._wrong(name, f"{url.text}: {reason} with a later release; give tcp://{_address(url)}")
+        for other, url in itertools.combinations(listen, 2):
+            if (url.address, url.scheme) != (other.address, other.scheme) and url.address == other.address:
+                raise self._wrong(name, f"{other.text} and {url.text} are one address: each scheme needs its own port")
         advertised = self._urls("advertise-client-urls")
         for url in advertised:
             self._check("advertise-client-urls", url, urls.check_advertised)
@@ -251,7 +259,7 @@ class _Checker:
             raise self._wrong("log-outputs", f"this release writes its log to one place; give {outputs[0]} alone")
         special = {"default": "stderr", "stderr": "stderr", "stdout": "stdout"}
         return {
-            "log_level": self._text("log-level"),
+            "log_level": "debug" if self._value("debug") else self._text("log-level"),
             "log_format": self._text("log-format"),
             # The processes of a member work in its directory; a relative name is meant from here.
             "log_outputs": tuple(special[one] if one in special else str(Path(one).resolve()) for one in outputs),
@@ -262,25 +270,85 @@ class _Checker:
         if count > API_PROCESSES_MAX:
             raise self._wrong("api-processes", f"it must be at most {API_PROCESSES_MAX}, not {count}")
         try:
-            processors = affinity.read_affinity(self._text("cpu-affinity"), count, sorted(os.sched_getaffinity(0)))
+            processors = affinity.read_affinity(
+                self._text("cpu-affinity"), count, sorted(os.sched_getaffinity(0)), self._int("gateway-processes")
+            )
         except ValueError as wrong:
             raise self._wrong("cpu-affinity", f"it must be {wrong}") from None
         return {"api_processes": count, "cpu_affinity": processors}
+
+    def _gateway(self, clients: tuple[Url, ...]) -> dict[str, Any]:
+        count = self._at_least("gateway-processes", 1)
+        if count > GATEWAY_PROCESSES_MAX:
+            raise self._wrong("gateway-processes", f"it must be at most {GATEWAY_PROCESSES_MAX}, not {count}")
+        more = ("listen-client-http-urls", "listen-metrics-urls")
+        for name in more:
+            for url in self._urls(name):
+                self._check(name, url, urls.check_binding)
+                if url.scheme == "tcp":
+                    raise self._wrong(name, f"{url.text}: HTTP is served there; give http://{url.address}")
+        listeners = [url for name in more for url in self._urls(name)] + list(clients)
+        return {
+            "listen_client_http_urls": urls.listen(self._urls(more[0])),
+            "listen_metrics_urls": urls.listen(self._urls(more[1])),
+            "gateway_processes": count,
+            "gateway_tls": self._tls([url for url in listeners if url.scheme == "https"]),
+            "enable_grpc_gateway": bool(self._value("enable-grpc-gateway")),
+            "cors": self._value("cors"),
+            "host_whitelist": self._value("host-whitelist"),
+            "max_concurrent_streams": self._int("max-concurrent-streams"),
+            "grpc_keepalive_min_time_ms": self._ms("grpc-keepalive-min-time", 0),
+            "grpc_keepalive_interval_ms": self._ms("grpc-keepalive-interval", 0),
+            "grpc_keepalive_timeout_ms": self._ms("grpc-keepalive-timeout", 0),
+        }
+
+    def _tls(self, encrypted: list[Url]) -> Tls:
+        """For the https:// listeners, `encrypted`."""
+        for cert, key in TLS_FILES:
+            if bool(self._text(cert)) != bool(self._text(key)):
+                there, absent = (cert, key) if self._text(cert) else (key, cert)
+                raise self._wrong(there, f"--{absent} is missing: certificate and key go together")
+        given = [name for name in (*TLS_FLAGS, *TLS_MISSING) if self._value(name)]
+        for name in TLS_FLAGS:
+            if name.endswith("-file") and name in given and not Path(self._text(name)).is_file():
+                raise self._wrong(name, f"no such file: {self._text(name)}")
+        if not encrypted:
+            self._warnings += [f"{self._origin(name)} has no effect: {TLS_LATER}" for name in given]
+            return Tls()
+        for name, fix in TLS_MISSING.items():
+            if name in given:
+                raise self._wrong(name, fix)
+        if "cert-file" not in given:
+            raise Refusal(
+                f"TLS key/cert (--cert-file, --key-file) must be provided for client url {encrypted[0].text} with "
+                "HTTPS scheme: give both, or listen on http://"
+            )
+        if "client-cert-auth" in given and "trusted-ca-file" not in given:
+            raise self._wrong("client-cert-auth", "--trusted-ca-file is missing: it says whose certificates count")
+        files = {name: str(Path(self._text(name)).resolve()) if self._text(name) else "" for name in TLS_FLAGS[:4]}
+        return Tls(
+            cert_file=files["cert-file"],
+            key_file=files["key-file"],
+            trusted_ca_file=files["trusted-ca-file"],
+            client_crl_file=files["client-crl-file"],
+            client_cert_auth=bool(self._value("client-cert-auth")),
+            min_version=self._text("tls-min-version"),
+            max_version=self._text("tls-max-version"),
+        )
 
     def _later(self) -> None:
         """Check what later releases will use, and say what happens instead."""
         if self._given.get("bcrypt-cost") and not 4 <= self._int("bcrypt-cost") <= 31:
             raise self._wrong("bcrypt-cost", "it must be from 4 to 31")
+        for name in ("discovery", "discovery-srv", "discovery-endpoints"):
+            if self._value(name):  # to go on without would found a cluster of this member alone
+                raise self._wrong(name, DISCOVERY_LATER)
         kind = self._text("auth-token").partition(",")[0]
         if kind not in ("simple", "jwt"):
             raise self._wrong("auth-token", f'it must be simple or jwt,options, not "{kind}" (invalid auth options)')
-        for cert, key in TLS_FILES:
-            if bool(self._text(cert)) != bool(self._text(key)):
-                there, absent = (cert, key) if self._text(cert) else (key, cert)
-                raise self._wrong(there, f"--{absent} is missing: certificate and key go together")
         for name, given in self._given.items():
             flag = FLAGS[name]
-            if flag.later == TLS_LATER and flag.name.endswith("-file") and not Path(str(given.value)).is_file():
+            if flag.later == PEER_TLS_LATER and flag.name.endswith("-file") and not Path(str(given.value)).is_file():
                 raise self._wrong(name, f"no such file: {given.value}")
             if flag.later and given.value != flag.read(flag.default):
                 self._warnings.append(f"{given.origin} has no effect: {flag.later}")
@@ -295,10 +363,5 @@ class _Checker:
     def _refuse_https(self, name: str, url: Url) -> None:
         if url.scheme == "https":
             raise self._wrong(
-                name, f"{url.text}: encrypted peers come with a later release; give tcp://{_address(url)}"
+                name, f"{url.text}: encrypted peers come with a later release; give http:// or tcp://{url.address}"
             )
-
-
-def _address(url: Url) -> str:
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    return f"{host}:{url.port}"

@@ -1,7 +1,8 @@
 """The flags of `zetcd`: etcd's names, defaults of its newest release, and what each does here.
 
 One row each: name, reader, default text, help; `later` says what happens instead where a flag has no effect in this
-release. `RENAMED` maps the ``--experimental-`` names of etcd 3.4 and 3.5, `GONE` names what etcd itself has dropped.
+release. `RENAMED` maps the ``--experimental-`` names of etcd 3.4 and 3.5 and other former names. Every flag of etcd 3.4
+and 3.5 is here, those that newer etcd has dropped included: a command line of theirs is accepted as it is.
 """
 
 from collections.abc import Callable
@@ -11,17 +12,19 @@ from zetcd.base import limits
 from zetcd.node import urls, values
 from zetcd.node.values import choice, read_bool, read_duration, read_int, read_text, read_uint, read_words
 
-TLS_LATER = "tcp:// listeners are not encrypted in this release; keep them on a network you trust"
-GATEWAY_LATER = "this release has no gRPC and HTTP gateway"
+TLS_LATER = "tcp:// and http:// listeners are not encrypted; keep them on a network you trust"
+PEER_TLS_LATER = "links between members are not encrypted in this release; keep them on a network you trust"
+V2_GONE = "zetcd has no v2 API, as etcd since 3.6; its keys are served by /v3 alone"
+PROXY_GONE = "zetcd has no v2 proxy, as etcd since 3.6"
+IGNORED = "etcd ignores it as well"
 LOG_ONLY_LATER = "nothing is logged for it in this release"
 AUTH_LATER = "authentication comes with a later release"
-DISCOVERY_LATER = "discovery comes with a later release; name the members in --initial-cluster"
+DISCOVERY_LATER = "there is no discovery in this release; name the members in --initial-cluster"
 ALWAYS = "it is always so in zetcd"
 TRACES = "no traces are sent; see --trace-hops"
 ROTATION = "send the log to stderr, and let journald or logrotate keep it"
-ALONE = "there is no other member to compare with"
+ALONE = "no checks are made in this release; zetcdctl endpoint hashkv compares members"
 NO_TIMEOUT = "peer links have none of their own"
-METRICS_LATER = "metrics come with a later release"
 LEVELDB = "zetcd keeps LevelDB, whose batches follow load"
 
 Reader = Callable[[str], object]
@@ -42,17 +45,13 @@ class Flag:
         """Whether ``--name`` alone means true."""
         return self.read is read_bool
 
-    @property
-    def env(self) -> str:
-        """Its environment variable."""
-        return "ZETCD_" + self.name.upper().replace("-", "_")
-
 
 MEMBER = (
     Flag("name", read_text, "default", "name of this member"),
     Flag("data-dir", read_text, "", "data directory (default <name>.zetcd)"),
     Flag("wal-dir", read_text, "", "directory of the log, if it has a disk of its own"),
-    Flag("listen-client-urls", urls.read_urls, "tcp://127.0.0.1:2378", "where clients connect"),
+    Flag("listen-client-urls", urls.read_urls, "tcp://127.0.0.1:2378,http://127.0.0.1:2379",
+         "default tcp://127.0.0.1:2378 (ZeroMQ) and http://127.0.0.1:2379 (gRPC, HTTP/JSON)"),
     Flag("listen-peer-urls", urls.read_urls, "tcp://127.0.0.1:2380", "where other members connect"),
     Flag("snapshot-count", read_uint, str(limits.SNAPSHOT_COUNT_DEFAULT), "entries between snapshots of the log"),
     Flag("snapshot-catchup-entries", read_uint, str(limits.SNAPSHOT_CATCHUP_ENTRIES_DEFAULT),
@@ -64,7 +63,7 @@ MEMBER = (
     Flag("quota-backend-bytes", read_int, "0", "size of the store that raises an alarm (0: 2 GiB, below 0: none)"),
     Flag("max-request-bytes", read_uint, str(limits.REQUEST_BYTES_DEFAULT), "largest request"),
     Flag("max-txn-ops", read_uint, str(limits.TXN_OPS_DEFAULT), "operations in one transaction"),
-    Flag("max-concurrent-streams", values.read_uint32, str(values.UINT32_MAX), "streams per connection", GATEWAY_LATER),
+    Flag("max-concurrent-streams", values.read_uint32, str(values.UINT32_MAX), "gRPC streams per connection"),
     Flag("max-snapshots", read_uint, "5", "snapshot files to keep", "LevelDB is the snapshot: there are no such files"),
     Flag("max-wals", read_uint, "5", "log files to keep",
          "log files go as soon as the store has synced what they hold"),
@@ -86,13 +85,13 @@ MEMBER = (
          "how often remaining lease times are stored (zetcd's own)"),
     Flag("memory-mlock", read_bool, "false", "lock memory", "memory is not locked"),
     Flag("socket-reuse-port", read_bool, "false", "SO_REUSEPORT",
-         "api processes share their port among themselves only"),
+         "the processes of a member share their ports among themselves only"),
     Flag("socket-reuse-address", read_bool, "false", "SO_REUSEADDR", ALWAYS),
-    Flag("grpc-keepalive-min-time", read_duration, "5s", "shortest client ping interval", GATEWAY_LATER),
-    Flag("grpc-keepalive-interval", read_duration, "2h", "server ping interval", GATEWAY_LATER),
-    Flag("grpc-keepalive-timeout", read_duration, "20s", "wait for a pong", GATEWAY_LATER),
-    Flag("enable-grpc-gateway", read_bool, "true", "HTTP/JSON gateway", GATEWAY_LATER),
-    Flag("listen-client-http-urls", read_text, "", "HTTP off the gRPC port", GATEWAY_LATER),
+    Flag("grpc-keepalive-min-time", read_duration, "5s", "a client that pings more often is sent away"),
+    Flag("grpc-keepalive-interval", read_duration, "2h", "a silent client is pinged (0: never)"),
+    Flag("grpc-keepalive-timeout", read_duration, "20s", "wait for its answer"),
+    Flag("enable-grpc-gateway", read_bool, "true", "serve the API as HTTP/JSON as well (/v3)"),
+    Flag("listen-client-http-urls", urls.read_no_urls, "", "listeners for HTTP alone"),
     Flag("raft-read-timeout", read_duration, "5s", "read timeout between members", NO_TIMEOUT),
     Flag("raft-write-timeout", read_duration, "5s", "write timeout between members", NO_TIMEOUT),
 )  # fmt: skip
@@ -102,7 +101,8 @@ CLUSTER = (
     Flag("initial-cluster", urls.read_cluster, "default=tcp://127.0.0.1:2380", "all members: m1=url,m2=url"),
     Flag("initial-cluster-state", choice("new", "existing"), "new", "new or existing"),
     Flag("initial-cluster-token", read_text, "etcd-cluster", "tells clusters apart"),
-    Flag("advertise-client-urls", urls.read_urls, "tcp://127.0.0.1:2378", "client URLs told to clients"),
+    Flag("advertise-client-urls", urls.read_urls, "tcp://127.0.0.1:2378,http://127.0.0.1:2379",
+         "client URLs told to clients (default: those of --listen-client-urls)"),
     Flag("strict-reconfig-check", read_bool, "true", "refuse changes that lose quorum"),
     Flag("pre-vote", read_bool, "true", "ask before an election", ALWAYS),
     Flag("downgrade-check-time", read_duration, "5s", "time between downgrade checks", "zetcd has one storage version"),
@@ -126,32 +126,32 @@ CLUSTER = (
     Flag("discovery-password", read_text, "", "v3 discovery", DISCOVERY_LATER),
 )  # fmt: skip
 SECURITY = (
-    Flag("cert-file", read_text, "", "TLS certificate for clients", TLS_LATER),
-    Flag("key-file", read_text, "", "TLS key for clients", TLS_LATER),
-    Flag("client-cert-auth", read_bool, "false", "demand client certificates", TLS_LATER),
-    Flag("client-crl-file", read_text, "", "revoked client certificates", TLS_LATER),
-    Flag("client-cert-allowed-hostname", read_text, "", "host name a client certificate must hold", TLS_LATER),
-    Flag("client-cert-file", read_text, "", "certificate used as a client", TLS_LATER),
-    Flag("client-key-file", read_text, "", "key used as a client", TLS_LATER),
-    Flag("trusted-ca-file", read_text, "", "CA of client certificates", TLS_LATER),
-    Flag("auto-tls", read_bool, "false", "make a certificate for clients", TLS_LATER),
-    Flag("peer-cert-file", read_text, "", "TLS certificate for peers", TLS_LATER),
-    Flag("peer-key-file", read_text, "", "TLS key for peers", TLS_LATER),
-    Flag("peer-client-cert-auth", read_bool, "false", "demand peer certificates", TLS_LATER),
-    Flag("peer-client-cert-file", read_text, "", "certificate used towards peers", TLS_LATER),
-    Flag("peer-client-key-file", read_text, "", "key used towards peers", TLS_LATER),
-    Flag("peer-trusted-ca-file", read_text, "", "CA of peer certificates", TLS_LATER),
-    Flag("peer-crl-file", read_text, "", "revoked peer certificates", TLS_LATER),
-    Flag("peer-cert-allowed-cn", read_text, "", "common name a peer must have", TLS_LATER),
-    Flag("peer-cert-allowed-hostname", read_text, "", "host name a peer must have", TLS_LATER),
-    Flag("peer-skip-client-san-verification", read_bool, "false", "skip the SAN check of peers", TLS_LATER),
-    Flag("peer-auto-tls", read_bool, "false", "make a certificate for peers", TLS_LATER),
-    Flag("self-signed-cert-validity", read_uint, "1", "years", TLS_LATER),
-    Flag("cipher-suites", read_words, "", "TLS cipher suites", TLS_LATER),
-    Flag("tls-min-version", choice("TLS1.2", "TLS1.3"), "TLS1.2", "lowest TLS version", TLS_LATER),
-    Flag("tls-max-version", choice("", "TLS1.2", "TLS1.3"), "", "highest TLS version", TLS_LATER),
-    Flag("cors", read_words, "*", "origins for CORS", GATEWAY_LATER),
-    Flag("host-whitelist", read_words, "*", "host names of HTTP requests", GATEWAY_LATER),
+    Flag("cert-file", read_text, "", "TLS certificate of https:// listeners"),
+    Flag("key-file", read_text, "", "TLS key of https:// listeners"),
+    Flag("client-cert-auth", read_bool, "false", "https:// demands client certificates"),
+    Flag("client-crl-file", read_text, "", "revoked client certificates"),
+    Flag("client-cert-allowed-hostname", read_text, "", "refused with https://"),
+    Flag("client-cert-file", read_text, "", "certificate used as a client", "the gateway reaches its member over ipc"),
+    Flag("client-key-file", read_text, "", "key used as a client", "the gateway reaches its member over ipc"),
+    Flag("trusted-ca-file", read_text, "", "CA of client certificates; https:// then demands one"),
+    Flag("auto-tls", read_bool, "false", "refused with https://"),
+    Flag("peer-cert-file", read_text, "", "TLS certificate for peers", PEER_TLS_LATER),
+    Flag("peer-key-file", read_text, "", "TLS key for peers", PEER_TLS_LATER),
+    Flag("peer-client-cert-auth", read_bool, "false", "demand peer certificates", PEER_TLS_LATER),
+    Flag("peer-client-cert-file", read_text, "", "certificate used towards peers", PEER_TLS_LATER),
+    Flag("peer-client-key-file", read_text, "", "key used towards peers", PEER_TLS_LATER),
+    Flag("peer-trusted-ca-file", read_text, "", "CA of peer certificates", PEER_TLS_LATER),
+    Flag("peer-crl-file", read_text, "", "revoked peer certificates", PEER_TLS_LATER),
+    Flag("peer-cert-allowed-cn", read_text, "", "common name a peer must have", PEER_TLS_LATER),
+    Flag("peer-cert-allowed-hostname", read_text, "", "host name a peer must have", PEER_TLS_LATER),
+    Flag("peer-skip-client-san-verification", read_bool, "false", "skip the SAN check of peers", PEER_TLS_LATER),
+    Flag("peer-auto-tls", read_bool, "false", "make a certificate for peers", PEER_TLS_LATER),
+    Flag("self-signed-cert-validity", read_uint, "1", "years", "zetcd makes no certificates"),
+    Flag("cipher-suites", read_words, "", "refused with https://"),
+    Flag("tls-min-version", choice("TLS1.2", "TLS1.3"), "TLS1.2", "lowest TLS version"),
+    Flag("tls-max-version", choice("", "TLS1.2", "TLS1.3"), "", "highest TLS version"),
+    Flag("cors", read_words, "*", "origins whose pages may read HTTP answers"),
+    Flag("host-whitelist", read_words, "*", "host names that http:// answers to"),
     Flag("auth-token", read_text, "simple", "simple or jwt,options", AUTH_LATER),
     Flag("auth-token-ttl", read_uint, "300", "seconds", AUTH_LATER),
     Flag("bcrypt-cost", read_uint, "10", "4 to 31", AUTH_LATER),
@@ -161,13 +161,15 @@ LOGGING = (
          "debug, info, warn, error"),
     Flag("log-format", choice("json", "console"), "json", "json or console"),
     Flag("log-outputs", read_words, "default", "default, stderr, stdout, or file names"),
+    Flag("debug", read_bool, "false", "the same as --log-level=debug"),
+    Flag("log-package-levels", read_text, "", "log levels by package", "--log-level is for all of them"),
     Flag("logger", choice("zap", "capnslog"), "zap", "zap", "the log has one shape, that of zap"),
     Flag("enable-log-rotation", read_bool, "false", "rotate the log file", ROTATION),
     Flag("log-rotation-config-json", read_text,
          '{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}',
          "how to rotate", ROTATION),
-    Flag("metrics", choice("basic", "extensive"), "basic", "basic or extensive", METRICS_LATER),
-    Flag("listen-metrics-urls", read_text, "", "where metrics are served", METRICS_LATER),
+    Flag("metrics", choice("basic", "extensive"), "basic", "basic or extensive", "there is one set of metrics"),
+    Flag("listen-metrics-urls", urls.read_no_urls, "", "listeners for /metrics and health alone"),
     Flag("enable-pprof", read_bool, "false", "serve profiles", "py-spy profiles every process from outside"),
     Flag("warning-apply-duration", read_duration, "100ms", "warn of slow entries", LOG_ONLY_LATER),
     Flag("warning-unary-request-duration", read_duration, "300ms", "warn of slow requests", LOG_ONLY_LATER),
@@ -178,7 +180,8 @@ LOGGING = (
     Flag("distributed-tracing-sampling-rate", read_uint, "0", "traces per million", TRACES),
 )  # fmt: skip
 PROCESSES = (
-    Flag("api-processes", read_uint, "1", "processes that serve clients on one port"),
+    Flag("api-processes", read_uint, "1", "processes that serve tcp:// clients on one port"),
+    Flag("gateway-processes", read_uint, "1", "processes that serve http:// and https:// clients on one port"),
     Flag("cpu-affinity", read_text, "auto", "auto, none, spread, or wal=0,apply=1,api=2-3,..."),
     Flag("trace-hops", read_bool, "false", "stamp frames at each hop"),
 )
@@ -192,10 +195,30 @@ UNSAFE = (
     Flag("enable-lease-checkpoint", read_bool, "true", "store remaining lease times", ALWAYS),
     Flag("enable-lease-checkpoint-persist", read_bool, "true", "keep them over elections", ALWAYS),
     Flag("txn-mode-write-with-shared-buffer", read_bool, "true", "bbolt buffer", LEVELDB),
-    Flag("stop-grpc-service-on-defrag", read_bool, "false", "pause gRPC", GATEWAY_LATER),
+    Flag("stop-grpc-service-on-defrag", read_bool, "false", "pause gRPC", "a defragmentation does not stop zetcd from serving"),
     Flag("feature-gates", read_words, "", "A=true,B=false", "zetcd has no feature gates"),
+    Flag("enable-v2", read_bool, "false", "v2 API", V2_GONE),
+    Flag("experimental-enable-v2v3", read_text, "", "v2 API on v3 storage", V2_GONE),
+    Flag("proxy", choice("off"), "off", "v2 proxy", PROXY_GONE),
+    Flag("proxy-failure-wait", read_uint, "5000", "v2 proxy", PROXY_GONE),
+    Flag("proxy-refresh-interval", read_uint, "30000", "v2 proxy", PROXY_GONE),
+    Flag("proxy-dial-timeout", read_uint, "1000", "v2 proxy", PROXY_GONE),
+    Flag("proxy-write-timeout", read_uint, "5000", "v2 proxy", PROXY_GONE),
+    Flag("proxy-read-timeout", read_uint, "0", "v2 proxy", PROXY_GONE),
+    Flag("wait-cluster-ready-timeout", read_duration, "5s", "wait before serving",
+         "a member serves once it knows a leader"),
+    Flag("set-member-localaddr", read_bool, "false", "local address of peer connections",
+         "the kernel chooses the address"),
     Flag("v2-deprecation", choice("not-yet", "write-only", "write-only-drop-data", "gone"), "gone", "v2 store",
          "zetcd has no v2 store"),
+)  # fmt: skip
+OBSOLETE = tuple(
+    Flag(name, read_bool, "false", "of etcd 0.4", IGNORED)
+    for name in (
+        "cluster-active-size", "cluster-remove-delay", "cluster-sync-interval", "config", "force", "max-result-buffer",
+        "max-retry-attempts", "peer-heartbeat-interval", "peer-election-timeout", "retry-interval", "snapshot", "v",
+        "vv",
+    )
 )  # fmt: skip
 META = (
     Flag(
@@ -210,6 +233,7 @@ GROUPS = (
     ("Logging and monitoring", LOGGING),
     ("Processes (zetcd's own)", PROCESSES),
     ("Unsafe and experimental", UNSAFE),
+    ("Obsolete", OBSOLETE),
     ("Configuration", META),
 )
 FLAGS: dict[str, Flag] = {flag.name: flag for _, group in GROUPS for flag in group}
@@ -224,21 +248,9 @@ RENAMED = {
         "memory-mlock", "max-learners", "bootstrap-defrag-threshold-megabytes", "snapshot-catchup-entries",
         "enable-distributed-tracing", "distributed-tracing-address", "distributed-tracing-service-name",
         "distributed-tracing-instance-id", "txn-mode-write-with-shared-buffer", "stop-grpc-service-on-defrag",
-        "backend-bbolt-freelist-type",
+        "backend-bbolt-freelist-type", "wait-cluster-ready-timeout", "set-member-localaddr",
     )
-} | {"experimental-distributed-tracing-sampling-rate": "distributed-tracing-sampling-rate"}  # fmt: skip
-
-GONE = {
-    "enable-v2": "the v2 API",
-    "experimental-enable-v2v3": "the v2 API",
-    "proxy": "the v2 proxy",
-    "proxy-failure-wait": "the v2 proxy",
-    "proxy-refresh-interval": "the v2 proxy",
-    "proxy-dial-timeout": "the v2 proxy",
-    "proxy-write-timeout": "the v2 proxy",
-    "proxy-read-timeout": "the v2 proxy",
-    "debug": "this spelling of --log-level=debug",
-    "log-output": "this spelling of --log-outputs",
-    "log-package-levels": "log levels by package",
-}
-"""What newer etcd has dropped; a config file may still hold it (ignored with a warning), a command line may not."""
+} | {
+    "experimental-distributed-tracing-sampling-rate": "distributed-tracing-sampling-rate",
+    "log-output": "log-outputs",
+}  # fmt: skip

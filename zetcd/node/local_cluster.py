@@ -24,7 +24,7 @@ from zetcd.host.process import EX_FATAL, SUPERVISOR_VARIABLE, entitle
 from zetcd.node.children import NoticeSocket
 from zetcd.node.supervisor import STOP_SIGNALS
 
-PORT_DEFAULT, PEER_OFFSET, PORT_STEP = 2378, 2, 10
+PORT_DEFAULT, HTTP_OFFSET, PEER_OFFSET, PORT_STEP = 2378, 1, 2, 10
 SUMMARY = "Runs several members on this machine, for trying out. Ctrl-C stops them all."
 REST = "All other flags are given to each member."
 MEMBERS_DEFAULT, MEMBERS_MAX = 3, 7
@@ -34,10 +34,12 @@ _KEPT_SECRET = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 @dataclass(slots=True, eq=False)
 class Seat:
-    """One member: how to start it, and its present life. start_at_ms: None while it runs, or stays away."""
+    """One member: how to start it, and its present life. endpoint: for ZeroMQ; http: for etcd's clients; start_at_ms:
+    None while it runs, or stays away."""
 
     name: str
     endpoint: str
+    http: str
     command: list[str]
     log: Path
     process: subprocess.Popen[bytes] | None = None
@@ -64,19 +66,20 @@ class Seat:
 
 
 def seats(count: int, directory: Path, port: int, flags: Sequence[str]) -> list[Seat]:
-    """Members m1.., their client ports from port on, ten apart, their peer ports two above; flags are for each."""
+    """Members m1.., client ports from port on, ten apart; gRPC and HTTP one above, peers two; flags go to each."""
     urls = {f"m{n + 1}": f"tcp://127.0.0.1:{port + PEER_OFFSET + n * PORT_STEP}" for n in range(count)}
     everybody = ",".join(f"{name}={url}" for name, url in urls.items())
     found = []
     for number, (name, peer) in enumerate(urls.items()):
         client = f"tcp://127.0.0.1:{port + number * PORT_STEP}"
+        http = f"http://127.0.0.1:{port + HTTP_OFFSET + number * PORT_STEP}"
         command = [
             sys.executable, "-P", "-m", "zetcd.cli.serve", "--name", name, "--data-dir", str(directory / name),
-            "--listen-client-urls", client, "--advertise-client-urls", client,
+            "--listen-client-urls", f"{client},{http}", "--advertise-client-urls", f"{client},{http}",
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
             "--initial-cluster", everybody, "--initial-cluster-token", "local-cluster", *flags,
         ]  # fmt: skip
-        found.append(Seat(name, client, command, directory / f"{name}.log"))
+        found.append(Seat(name, client, http, command, directory / f"{name}.log"))
     return found
 
 
@@ -166,22 +169,25 @@ class LocalCluster:
             seat = by_pid.get(pid)
             if seat is not None and "READY=1" in text.splitlines() and not seat.ready:
                 seat.ready = True
-                self._say(f"member {seat.name} is ready: {seat.endpoint} (process {pid}, log {seat.log})")
+                self._say(f"member {seat.name} is ready: {seat.endpoint} {seat.http} (process {pid}, log {seat.log})")
         if not self._was_ready and all(seat.ready for seat in self._seats):
             self._was_ready = True
             endpoints = ",".join(seat.endpoint for seat in self._seats)
             self._say("the cluster is ready; Ctrl-C stops it. Try:")
             self._say(f"    {_zetcdctl()} --endpoints={endpoints} endpoint status -w table")
+            endpoints = ",".join(seat.http for seat in self._seats)
+            self._say(f"    etcdctl --endpoints={endpoints} endpoint status -w table")
 
     def _on_end(self, seat: Seat) -> None:
         code = seat.ended()
         if self._stopping:
             return
-        if code < 0:
+        if code < 0 and -code not in STOP_SIGNALS:  # a member that was asked to stop ends by that signal, as etcd does
             self._say(f"member {seat.name} was ended by {signal.Signals(-code).name}; it comes back in a second")
             seat.start_at_ms = clock.monotonic_ms() + RESTART_MS
         else:
-            self._say(f"member {seat.name} has stopped (exit code {code}); its log says why: {seat.log}")
+            how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+            self._say(f"member {seat.name} has stopped ({how}); its log says why: {seat.log}")
 
     def _stop_all(self) -> None:
         for seat in reversed(self._seats):

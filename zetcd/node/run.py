@@ -1,6 +1,6 @@
 """Wires one actor to its sockets and ports, and runs it: what each process of a member does after its settings stand.
 
-Imports are per role, so that a process holds only what it needs: plyvel is in apply alone, asyncio in none.
+Imports are per role, so that a process holds only what it needs: plyvel is in apply alone, asyncio in the gateway.
 """
 
 import gc
@@ -154,6 +154,21 @@ def _api(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes
     _start(loop)
 
 
+def _gateway(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
+    from zetcd.gateway import main
+
+    listeners = [
+        main.Listener(url, sockets.listen_shared(url), serves)
+        for serves, urls in (
+            ("all", settings.gateway_urls),
+            ("http", settings.listen_client_http_urls),
+            ("metrics", settings.listen_metrics_urls),
+        )
+        for url in urls
+    ]
+    main.run(settings, listeners, context, notifier, logs.configure(settings, "gateway", number))
+
+
 def _ready_when(loop: Loop, ready: Callable[[], bool], notifier: Notifier) -> None:
     """Tell the supervisor READY=1 in the first turn after which ready() holds."""
     after = loop.after_turn
@@ -178,4 +193,5 @@ _ROLES: dict[str, Callable[[Settings, int, "zmq.Context[zmq.Socket[bytes]]", Not
     "apply": _apply,
     "lease": _lease,
     "api": _api,
+    "gateway": _gateway,
 }

@@ -1,7 +1,8 @@
 """Where settings come from: the command line, the environment, or one file; by etcd's rules.
 
-Flags are Go flags (``-name x``, ``--name=x``; a boolean alone means true). A setting given by flag and by environment
-is refused, because nobody can tell which one was meant. With ``--config-file`` the file is everything: other flags and
+Flags are Go flags (``-name x``, ``--name=x``; a boolean alone means true). ``--data-dir`` is ZETCD_DATA_DIR, and
+ETCD_DATA_DIR as well. A setting given twice, by flag and environment or by both variables, is refused, because nobody
+can tell which one was meant. With ``--config-file`` the file is everything: other flags and
 the environment are ignored.
 """
 
@@ -12,9 +13,11 @@ from pathlib import Path
 
 from zetcd.base.errors import Refusal
 from zetcd.node import values
-from zetcd.node.flags import FLAGS, GONE, RENAMED, Flag
+from zetcd.node.flags import FLAGS, RENAMED, Flag
 
-PREFIX = "ZETCD_"
+PREFIXES = ("ZETCD_", "ETCD_")
+"""Of environment variables: ours, and etcd's, so that a unit or a manifest of etcd's works as it is."""
+_OF_TOOLS = ("ETCD_UNSUPPORTED_ARCH",)
 
 
 class UsageError(Exception):
@@ -45,10 +48,11 @@ def gather(argv: Sequence[str], environ: Mapping[str, str]) -> Sources:
     sources = Sources(wants=wants)
     if wants:
         return sources
-    path = flags.get("config-file", "") or environ.get(PREFIX + "CONFIG_FILE", "")
+    of_file = tuple(prefix + "CONFIG_FILE" for prefix in PREFIXES)
+    path = flags.get("config-file", "") or next(filter(None, (environ.get(name, "") for name in of_file)), "")
     if path:
         ignored = [f"--{name}" for name in flags if name != "config-file"]
-        ignored += [name for name in _settings_of(environ) if name != PREFIX + "CONFIG_FILE"]
+        ignored += [name for name in _settings_of(environ) if name not in of_file]
         if ignored:
             sources.warnings.append(f"--config-file {path} is the whole configuration; ignored: {', '.join(ignored)}")
         sources.config_file = path
@@ -89,8 +93,6 @@ def _known(spelled: str) -> Flag:
     flag = FLAGS.get(RENAMED.get(spelled, spelled))
     if flag is not None:
         return flag
-    if spelled in GONE:
-        raise UsageError(f"flag --{spelled}: etcd 3.6 has dropped {GONE[spelled]}, and zetcd does not have it")
     raise UsageError(f"flag provided but not defined: --{spelled}{_nearest(spelled)}")
 
 
@@ -109,14 +111,16 @@ def _read(flag: Flag, text: str, place: str, error: type[Exception] = Refusal) -
 # -- the environment -----------------------------------------------------------------------------------------------
 def _settings_of(environ: Mapping[str, str]) -> Iterable[str]:
     # Empty ones count as not set, as in etcd.
-    return sorted(name for name, text in environ.items() if name.startswith(PREFIX) and text)
+    return sorted(
+        name for name, text in environ.items() if name.startswith(PREFIXES) and text and name not in _OF_TOOLS
+    )
 
 
 def _read_environment(environ: Mapping[str, str], flags: Mapping[str, str], sources: Sources) -> None:
-    by_variable = {flag.env: flag for flag in FLAGS.values()}
-    by_variable |= {PREFIX + old.upper().replace("-", "_"): FLAGS[new] for old, new in RENAMED.items()}
+    by_variable = {name.upper().replace("-", "_"): flag for name, flag in FLAGS.items()}
+    by_variable |= {old.upper().replace("-", "_"): FLAGS[new] for old, new in RENAMED.items()}
     for variable in _settings_of(environ):
-        flag = by_variable.get(variable)
+        flag = by_variable.get(variable.partition("_")[2])
         if flag is None:
             sources.warnings.append(f"unrecognized environment variable {variable}={environ[variable]}")
         elif flag.name in flags:
@@ -124,6 +128,8 @@ def _read_environment(environ: Mapping[str, str], flags: Mapping[str, str], sour
                 f"conflicting environment variable {variable} is shadowed by the command-line flag --{flag.name}: "
                 f"unset {variable} or leave out --{flag.name}"
             )
+        elif flag.name in sources.given:
+            raise Refusal(f"{sources.given[flag.name].origin} and {variable} are the same setting: unset one of them")
         else:
             sources.given[flag.name] = Given(_read(flag, environ[variable], variable), variable)
 
@@ -179,9 +185,6 @@ def _read_security(path: str, section: str, tree: object, sources: Sources) -> N
 
 def _read_key(path: str, shown: str, name: str, item: object, sources: Sources) -> None:
     place = f"{shown} in {path}"
-    if name in GONE:
-        sources.warnings.append(f"{place} is ignored: etcd 3.6 has dropped {GONE[name]}, and zetcd does not have it")
-        return
     flag = FLAGS.get(RENAMED.get(name, name))
     if flag is None:
         raise Refusal(f"{place}: no such setting{_nearest(name)}")

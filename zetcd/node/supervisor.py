@@ -2,13 +2,13 @@
 
 Rules:
 1. raft, wal and apply live and die together: when one ends or hangs, the others are killed at once and all three
-   start anew. Each api process and lease are on their own.
+   start anew. Each api process, each gateway and lease are on their own.
 2. Hung is who did not ping from its own loop for `WATCHDOG_*_MS`; it is killed. A supervisor that was itself suspended
    lets everybody ping again first.
 3. A process that refuses to start (exit code 78) ends the member: the same start would fail again. So do restarts
    without end (`zetcd.node.restarts`).
-4. SIGTERM, SIGINT and SIGHUP stop the member cleanly: api drains, then lease, raft, apply, and wal last (design
-   rule 21), each given its time and then killed. A second signal kills all at once.
+4. SIGTERM, SIGINT and SIGHUP stop the member cleanly: the gateway ends its calls, api drains, then lease, raft, apply,
+   and wal last (design rule 21), each given its time and then killed. A second signal kills all at once.
 5. Nobody is left behind: children ask the kernel to be killed with their parent (`zetcd.host.process.die_with_parent`).
 
 One poll over pidfds, the children's datagrams and our signals; nothing is done by looking again and again.
@@ -27,9 +27,11 @@ from zetcd.host import clock
 from zetcd.host.process import EX_CONFIG, EX_FATAL, Notifier
 from zetcd.node.children import Child, Command, NoticeSocket, child_environment
 from zetcd.node.restarts import Restarts
+from zetcd.wire import routes
 from zetcd.wire.routes import FATE_GROUP
 
 STOP_ORDER: tuple[tuple[str, int], ...] = (
+    ("gateway", limits.STOP_GATEWAY_MS),
     ("api", limits.STOP_API_MS),
     ("lease", limits.STOP_LEASE_MS),
     ("raft", limits.STOP_RAFT_MS),
@@ -68,7 +70,7 @@ class Group:
     @property
     def name(self) -> str:
         """For messages."""
-        return "+".join(f"{role}-{number}" if role == "api" else role for role, number in self.seats)
+        return "+".join(routes.title(role, number) for role, number in self.seats)
 
     @property
     def ready(self) -> bool:
@@ -95,7 +97,8 @@ class Supervisor:
         self._environ = child_environment(settings, environ) | {"NOTIFY_SOCKET": self._notices.address}
         fate = Group(tuple((role, 0) for role in FATE_GROUP))
         apis = (Group((("api", number),)) for number in range(settings.api_processes))
-        self._groups = [fate, Group((("lease", 0),)), *apis]
+        gateways = (Group((("gateway", number),)) for number in range(settings.gateways))
+        self._groups = [fate, Group((("lease", 0),)), *apis, *gateways]
         self._name = settings.name
         self._poll = select.poll()
         self._by_descriptor: dict[int, tuple[Group, Child]] = {}
@@ -105,6 +108,7 @@ class Supervisor:
         self._due_ms = 0
         self._was_ready = False
         self._exit_code: int | None = None
+        self.stopped_by: signal.Signals | None = None
 
     # -- the loop --------------------------------------------------------------------------------------------------
     def run(self) -> int:
@@ -158,7 +162,8 @@ class Supervisor:
         self._signals_seen += len(numbers)
         if self._exit_code is None:
             self._exit_code = 0
-            self._log.info("stopping", signal=signal.Signals(numbers[0]).name)
+            self.stopped_by = signal.Signals(numbers[0])
+            self._log.info("stopping", signal=self.stopped_by.name)
 
     def _on_notices(self) -> None:
         now = clock.monotonic_ms()

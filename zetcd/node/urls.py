@@ -1,7 +1,8 @@
 """The URLs of a member, checked as etcd checks them, in our schemes.
 
-``tcp://host:port`` is the ZeroMQ API (clients) or the peer link. For peers ``http://`` is taken as the same address, so
-that an etcd command line works; ids are computed from the URLs as they were given (`zetcd.cluster.membership`).
+``tcp://host:port`` is the ZeroMQ API (clients) or the peer link; ``http://`` and ``https://`` of clients are the
+gateway, etcd's gRPC and HTTP. For peers ``http://`` is taken as ``tcp://``, so that an etcd command line works; ids
+are computed from the URLs as they were given (`zetcd.cluster.membership`).
 """
 
 import ipaddress
@@ -23,8 +24,13 @@ class Url:
     @property
     def tcp(self) -> str:
         """The same address as ZeroMQ names it, ``localhost`` resolved."""
+        return f"tcp://{self.address}"
+
+    @property
+    def address(self) -> str:
+        """``host:port`` to bind, ``localhost`` resolved."""
         host = "127.0.0.1" if self.host == "localhost" else self.host
-        return f"tcp://[{host}]:{self.port}" if ":" in host else f"tcp://{host}:{self.port}"
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property
     def specific(self) -> bool:
@@ -50,6 +56,11 @@ def read_url(text: str) -> Url:
     if parts.path or parts.query or parts.fragment:
         raise ValueError(f"a URL without a path: {text}")
     return Url(scheme, parts.hostname or "", port, text)
+
+
+def read_no_urls(text: str) -> tuple[Url, ...]:
+    """The same, or none."""
+    return read_urls(text) if text.strip() else ()
 
 
 def read_urls(text: str) -> tuple[Url, ...]:
@@ -90,6 +101,11 @@ def read_cluster(text: str) -> tuple[tuple[str, Url], ...]:
     return tuple(members)
 
 
-def listen(urls: tuple[Url, ...]) -> tuple[str, ...]:
+def listen_peers(urls: tuple[Url, ...]) -> tuple[str, ...]:
     """What to bind, each address once: localhost and 127.0.0.1 are the same one."""
     return tuple(dict.fromkeys(url.tcp for url in urls))
+
+
+def listen(urls: tuple[Url, ...]) -> tuple[str, ...]:
+    """The same for clients, whose schemes differ in what is spoken there."""
+    return tuple(dict.fromkeys(f"{url.scheme}://{url.address}" for url in urls))

@@ -7,13 +7,14 @@ from zetcd.node.flags import GROUPS, Flag
 USAGE = """\
 Usage:
   zetcd [flags]                    run a member: all its processes, supervised
-  zetcd actor ROLE [N] [flags]     run one of its processes: wal, raft, apply, lease, api (systemd does; see deploy/)
+  zetcd actor ROLE [N] [flags]     run one of its processes: wal, raft, apply, lease, api, gateway
+                                   (systemd does; see deploy/)
   zetcd local-cluster [--members 3] [--data-dir DIR] [flags]
                                    run several members on this machine, for trying out
   zetcd --config-file FILE         the same flags from a YAML file, in etcd's format
   zetcd --version
   zetcd --help                     all flags
-Every flag is also an environment variable: --data-dir is ZETCD_DATA_DIR.
+Every flag is also an environment variable: --data-dir is ZETCD_DATA_DIR, or ETCD_DATA_DIR as for etcd.
 """
 WIDTH = 118
 _INDENT = 38

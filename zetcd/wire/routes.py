@@ -44,6 +44,15 @@ ROUTES = (
 OWNERS = ("wal", "raft", "apply", "lease")
 ROLES = ("wal", "raft", "apply", "lease", "api")
 FATE_GROUP = ("wal", "raft", "apply")
+PROCESSES = (*ROLES, "gateway")
+"""What a member may consist of. The gateway is no actor and has no link: it is a client of api."""
+NUMBERED = ("api", "gateway")
+"""Of these there may be several."""
+
+
+def title(role: str, number: int) -> str:
+    """What role's number-th process is called in logs and messages: ``wal``, ``api-1``."""
+    return f"{role}-{number}" if role in NUMBERED else role
 
 
 def dials(role: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Leases of a cluster: any member takes keep-alives, the leader counts, and a change of leader costs nobody a lease."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_rule_12_a_lease_ends_once_whoever_leads_and_not_before_its_time(tmp_pat
         call(follower, op="lease_grant", ID=7, TTL=3)
         call(follower, op="put", key=b"leased", value=b"v", lease=7)
         revision = put(follower, b"other", b"v")
-        assert cluster.leader().stop() == 0
+        assert cluster.leader().stop() == -signal.SIGTERM
         for member in cluster.running:
             wait_for(lambda m=member: None if get(m, b"leased") else True, "an end")  # type: ignore[misc]
         assert cluster.alike() == revision + 1, "one revocation took effect"

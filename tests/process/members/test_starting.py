@@ -1,6 +1,7 @@
 """How a member comes into a cluster, or is kept out of one, with the reason and the fix."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_what_is_wrong_with_a_start_is_said_with_the_fix(tmp_path: Path) -> None
         assert "unmatched member while checking PeerURLs" in refusal(fourth)
 
         lost = cluster.followers()[0]
-        assert lost.stop() == 0
+        assert lost.stop() == -signal.SIGTERM
         shutil.rmtree(lost.data_dir)
         assert "has already been bootstrapped" in refusal(lost)
         lost.state = "existing"
@@ -83,7 +84,7 @@ def test_what_is_wrong_with_a_start_is_said_with_the_fix(tmp_path: Path) -> None
 def test_a_member_of_another_cluster_is_refused_and_both_say_why(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
         odd = cluster.followers()[0]
-        assert odd.stop() == 0
+        assert odd.stop() == -signal.SIGTERM
         shutil.rmtree(odd.data_dir)
         odd.token = "another"  # its id and the cluster's are others then
         odd.spawn()
@@ -100,7 +101,7 @@ def test_one_member_is_made_a_cluster_of_its_own(tmp_path: Path) -> None:
         cluster.alike()
         survivor, *others = cluster.members
         for member in cluster.members:
-            assert member.stop() == 0
+            assert member.stop() == -signal.SIGTERM
         survivor.founding = ""
         survivor.flags = ("--force-new-cluster",)
         survivor.spawn()
@@ -109,7 +110,7 @@ def test_one_member_is_made_a_cluster_of_its_own(tmp_path: Path) -> None:
         assert [row["name"] for row in survivor.call({"op": "member_list"})["members"]] == [survivor.name]
         put(survivor, b"k", b"alone")
         survivor.flags = ()
-        assert survivor.stop() == 0
+        assert survivor.stop() == -signal.SIGTERM
         survivor.spawn()
         survivor.wait_served(30)
         assert get(survivor, b"k") == b"alone"

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 from zetcd.host.process import EX_CONFIG, Notifier, die_with_parent, entitle
+from zetcd.wire import routes
 
 
 def main() -> int:
     role, number, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-    name = f"{role}-{number}" if role == "api" else role
+    name = routes.title(role, number)
     behaviour = (directory / name).read_text() if (directory / name).exists() else ""
 
     def tell(word: str) -> None:

@@ -16,7 +16,7 @@ FAKE = Path(__file__).with_name("fake_actor.py")
 
 def main() -> int:
     directory = sys.argv[1]
-    settings = Settings(name="fake", data_dir=directory, api_processes=2, log_format="console")
+    settings = Settings(name="fake", data_dir=directory, api_processes=2, gateway_processes=2, log_format="console")
     for word in sys.argv[2:]:
         role, _, milliseconds = word.partition("=")
         if role.startswith("stop-"):

@@ -51,7 +51,7 @@ def test_subcommands_of_etcd_that_come_later_say_so() -> None:
 def test_an_actor_needs_a_role() -> None:
     done = zetcd("actor", "disk")
     assert done.returncode == 2
-    assert "wal, raft, apply, lease, api" in done.stderr
+    assert "wal, raft, apply, lease, api, gateway" in done.stderr
 
 
 def test_an_actor_refuses_with_78_so_that_systemd_does_not_restart_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 LIMIT_S = 30.0
-ALL = {"raft", "wal", "apply", "lease", "api-0", "api-1"}
+ALL = {"raft", "wal", "apply", "lease", "api-0", "api-1", "gateway-0", "gateway-1"}
 FATE = {"raft", "wal", "apply"}
 
 
@@ -92,13 +92,14 @@ def gone(pid: int) -> bool:
 
 
 def test_rule_21_members_stop_in_order_with_exit_code_0(run: Run) -> None:
-    """Design rule 21: api drains, lease stops, raft, apply, and wal goes last."""
+    """Design rule 21: the gateway ends its calls, api drains, lease stops, raft, apply, and wal goes last."""
     run.start()
     assert set(run.pids()) == ALL
     assert run.stop() == 0
     stops = [name for name, _ in run.events("stop")]
-    assert set(stops[:2]) == {"api-0", "api-1"}
-    assert stops[2:] == ["lease", "raft", "apply", "wal"]
+    assert set(stops[:2]) == {"gateway-0", "gateway-1"}
+    assert set(stops[2:4]) == {"api-0", "api-1"}
+    assert stops[4:] == ["lease", "raft", "apply", "wal"]
 
 
 @pytest.mark.parametrize("victim", sorted(FATE))
@@ -112,8 +113,8 @@ def test_raft_wal_and_apply_live_and_die_together(run: Run, victim: str) -> None
     assert run.stop() == 0
 
 
-@pytest.mark.parametrize("victim", ["lease", "api-0", "api-1"])
-def test_api_and_lease_restart_alone(run: Run, victim: str) -> None:
+@pytest.mark.parametrize("victim", ["lease", "api-0", "api-1", "gateway-0", "gateway-1"])
+def test_api_lease_and_gateway_restart_alone(run: Run, victim: str) -> None:
     run.start()
     before = run.pids()
     os.kill(before[victim], signal.SIGKILL)
@@ -182,7 +183,7 @@ def test_who_does_not_stop_in_time_is_killed(run: Run) -> None:
     run.start("stop-lease=300")
     assert run.stop() == 0
     assert "killed: it did not stop in time" in run.log
-    assert [name for name, _ in run.events("stop")][2:] == ["raft", "apply", "wal"]
+    assert [name for name, _ in run.events("stop")][4:] == ["raft", "apply", "wal"]
 
 
 def test_a_frozen_process_does_not_hold_up_the_stop(run: Run) -> None:

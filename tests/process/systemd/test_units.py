@@ -13,7 +13,7 @@ from zetcd.base import limits
 from zetcd.node.children import WATCHDOG_MS
 from zetcd.node.config import load
 from zetcd.node.supervisor import STOP_ORDER
-from zetcd.wire.routes import FATE_GROUP, ROLES
+from zetcd.wire.routes import FATE_GROUP, PROCESSES, title
 
 ROOT = Path(__file__).resolve().parents[3]
 UNITS = ROOT / "deploy/systemd"
@@ -22,7 +22,7 @@ PROGRAM = Path(sys.executable).with_name("zetcd")
 
 
 def unit(role: str) -> str:
-    return (UNITS / f"zetcd-{'api-0' if role == 'api' else role}@.service").read_text()
+    return (UNITS / f"zetcd-{title(role, 0)}@.service").read_text()
 
 
 def setting(text: str, name: str) -> str:
@@ -36,7 +36,7 @@ def milliseconds(text: str) -> int:
     return int(number) * (1 if in_ms == "ms" else 1000)
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", PROCESSES)
 def test_units_and_supervisor_have_the_same_bounds(role: str) -> None:
     text = unit(role)
     assert milliseconds(setting(text, "WatchdogSec")) == WATCHDOG_MS[role]
@@ -45,7 +45,7 @@ def test_units_and_supervisor_have_the_same_bounds(role: str) -> None:
     assert milliseconds(setting(text, "RestartSec")) == limits.RESTART_PAUSE_MS
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", PROCESSES)
 def test_shared_fate_is_bound_both_ways_and_nobody_else_is(role: str) -> None:
     def named(*settings: str) -> set[str]:
         lines = re.findall(rf"^(?:{'|'.join(settings)})=(.*)$", unit(role), re.MULTILINE)
@@ -58,7 +58,7 @@ def test_shared_fate_is_bound_both_ways_and_nobody_else_is(role: str) -> None:
 
 
 def test_the_sandbox_is_the_same_everywhere() -> None:
-    boxes = {unit(role).partition("# -- sandbox")[2] for role in ROLES}
+    boxes = {unit(role).partition("# -- sandbox")[2] for role in PROCESSES}
     assert len(boxes) == 1
     assert "@resources" not in re.sub(r"^#.*$", "", boxes.pop(), flags=re.MULTILINE)
 
@@ -82,6 +82,8 @@ def installed(tmp_path: Path) -> Path:
         PROGRAM,
         "--api-processes",
         "3",
+        "--gateway-processes",
+        "2",
         "--pin",
         "m1",
     ]
@@ -91,6 +93,7 @@ def installed(tmp_path: Path) -> Path:
 
 def test_install_makes_api_units_and_pins_them(installed: Path) -> None:
     assert (installed / "zetcd-api-2@.service").read_text().count(str(PROGRAM)) == 1
+    assert (installed / "zetcd-gateway-1@.service").read_text().count(str(PROGRAM)) == 1
     pinned = {path.parent.name: path.read_text() for path in installed.glob("*.d/cpu.conf")}
     assert len(pinned) == 7
     assert all(re.fullmatch(r"\[Service\]\nCPUAffinity=\d+\n", text) for text in pinned.values())
@@ -98,7 +101,10 @@ def test_install_makes_api_units_and_pins_them(installed: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_finds_nothing_wrong(installed: Path) -> None:
-    names = [f"zetcd-{one}@m1.service" for one in ("wal", "raft", "apply", "lease", "api-0", "api-2")]
+    names = [
+        f"zetcd-{one}@m1.service"
+        for one in ("wal", "raft", "apply", "lease", "api-0", "api-2", "gateway-0", "gateway-1")
+    ]
     done = subprocess.run(
         [
             "systemd-analyze",

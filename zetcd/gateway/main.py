@@ -1,0 +1,129 @@
+"""The gateway process: listeners of etcd's protocols in front, the ZeroMQ API of its own member behind.
+
+It reaches every api process of the member over ipc, so a member needs no ``tcp://`` listener to be complete. It keeps
+nothing: whoever is connected when it ends connects to the next life of it, or to another gateway process on the port.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import zmq
+
+from zetcd.base import limits
+from zetcd.base.errors import Refusal
+from zetcd.base.settings import Settings, Tls
+
+PINGS_PER_TIMEOUT = 4
+METRICS_PATHS = ("/metrics", "/health", "/livez", "/readyz")
+"""What ``--listen-metrics-urls`` serves, as etcd does."""
+
+
+class Notifier(Protocol):
+    """As `zetcd.host.process.Notifier`."""
+
+    @property
+    def watchdog_ms(self) -> int:
+        """0: nobody watches."""
+
+    def ready(self, status: str = "") -> None:
+        """The process serves."""
+
+    def stopping(self) -> None:
+        """It has begun to end."""
+
+    def watchdog(self) -> None:
+        """The loop is alive."""
+
+
+class Log(Protocol):
+    """As `zetcd.host.logs.Logger`."""
+
+    def info(self, msg: str, **fields: Any) -> None:
+        """Milestones."""
+
+    def warn(self, msg: str, **fields: Any) -> None:
+        """Something to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One bound and listening socket. serves: "all", "http" (no gRPC) or "metrics"."""
+
+    url: str
+    socket: socket.socket
+    serves: str
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether TLS is spoken there."""
+        return self.url.startswith("https://")
+
+
+def run(
+    settings: Settings,
+    listeners: Sequence[Listener],
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    notifier: Notifier,
+    log: Log,
+) -> None:
+    """Serve until SIGTERM or SIGINT. Raises Refusal for TLS files that are none."""
+    asyncio.run(_serve(settings, listeners, notifier, log))
+
+
+async def _serve(settings: Settings, listeners: Sequence[Listener], notifier: Notifier, log: Log) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    _watch(loop, notifier)
+    # Everything built so far lives as long as the process: keep it out of every later collection.
+    gc.collect()
+    gc.freeze()
+    notifier.ready()
+    await stop.wait()
+    notifier.stopping()
+
+
+def _watch(loop: asyncio.AbstractEventLoop, notifier: Notifier) -> None:
+    """Ping from the loop whose hang is to be noticed."""
+    if not notifier.watchdog_ms:
+        return
+    every = notifier.watchdog_ms / 1000 / PINGS_PER_TIMEOUT
+
+    def ping() -> None:
+        notifier.watchdog()
+        loop.call_later(every, ping)
+
+    ping()
+
+
+_VERSIONS = {"": None, "TLS1.2": ssl.TLSVersion.TLSv1_2, "TLS1.3": ssl.TLSVersion.TLSv1_3}
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """As etcd sets it up: a CA means that clients must show a certificate of it. Raises Refusal."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    context.minimum_version = _VERSIONS[tls.min_version] or ssl.TLSVersion.TLSv1_2
+    context.maximum_version = _VERSIONS[tls.max_version] or ssl.TLSVersion.MAXIMUM_SUPPORTED
+    flag, name = "--cert-file", tls.cert_file
+    try:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+        flag, name = "--trusted-ca-file", tls.trusted_ca_file
+        if name:
+            context.load_verify_locations(name)
+            context.verify_mode = ssl.CERT_REQUIRED
+        flag, name = "--client-crl-file", tls.client_crl_file
+        if name:
+            context.load_verify_locations(name)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    except (ssl.SSLError, OSError) as error:
+        raise Refusal(f"{flag}: {name}: {error.strerror or error}") from error
+    return context
