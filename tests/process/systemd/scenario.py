@@ -6,6 +6,7 @@ journal. Talks plain REQ, so that nothing of ours is needed but the server.
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ FATE = ("wal", "raft", "apply")
 PROCESSES = (*FATE, "lease", "api-0", "api-1", "gateway-0")
 LIMIT_S = 60.0
 ENDPOINT = "tcp://127.0.0.1:2378"
+GATEWAY = "http://127.0.0.1:2379"
 REACHABLE = ("/home", "/root", "/run/user")
 """Where ProtectHome= hides things; a checkout or an interpreter there needs a window."""
 
@@ -84,6 +86,22 @@ def put(key: str) -> None:
     assert "error" not in reply, f"put {key}: {reply}"
 
 
+def etcdctl(*words: str) -> str | None:
+    """What etcd's own client prints, through the gateway; None where it fails."""
+    argv = ["etcdctl", "--endpoints", GATEWAY, *words]
+    done = subprocess.run(
+        argv, env={"PATH": "/usr/bin", "ETCDCTL_API": "3"}, capture_output=True, text=True, check=False, timeout=LIMIT_S
+    )
+    return done.stdout if done.returncode == 0 else None
+
+
+def gateway_serves() -> bool:
+    """Where etcdctl is not installed, the gateway is only started, killed and stopped."""
+    if not shutil.which("etcdctl"):
+        return True
+    return etcdctl("put", "through", "the gateway") == "OK\n" and etcdctl("get", "through") == "through\nthe gateway\n"
+
+
 def check(keys: list[str]) -> None:
     """All of them are there."""
     for key in keys:
@@ -124,6 +142,7 @@ def killed(victim: str, number: signal.Signals, keys: list[str]) -> None:
     new = {one for one, number in pids().items() if number != before[one]}
     assert new == group, f"{victim}: {new} are new"
     check(keys)
+    until(f"{victim}: etcdctl fails", gateway_serves)
     key = f"after-{number.name}-{victim}"
     put(key)
     keys.append(key)
@@ -149,6 +168,7 @@ def scenario(root: Path, program: str) -> None:
     served(started)
     keys = ["first"]
     put("first")
+    assert gateway_serves(), "etcdctl"
     for process in PROCESSES:
         words = Path(f"/proc/{pid(process)}/cmdline").read_bytes().decode().split("\0")
         assert process.partition("-")[0] in words, words

@@ -40,6 +40,12 @@ def test_api_processes_take_theirs_in_turn() -> None:
     assert [processors(chosen, "api", number) for number in range(3)] == [(1,), (2,), (1,)]
 
 
+def test_gateways_take_theirs_in_turn_and_none_where_nobody_says_so() -> None:
+    chosen = read_affinity("gateway=0-1", 1, [0, 1], 3)
+    assert [processors(chosen, "gateway", number) for number in range(3)] == [(0,), (1,), (0,)]
+    assert processors(read_affinity("spread", 1, [0, 1]), "gateway", 0) == ()
+
+
 @pytest.mark.parametrize("text", ["wal", "wal=", "wal=x", "wal=7", "wal=1-0", "disk=0", "=0", "0"])
 def test_what_it_must_be_is_said(text: str) -> None:
     with pytest.raises(ValueError, match=r"auto|processors"):
