@@ -29,6 +29,7 @@ class Pipeline:
         self.commit_due = False
         self._next = 0  # first entry that apply has not been sent
         self._commit_sent = 0
+        self._own_last = 0  # last entry that apply has from here, and so executes on our word alone
         self._persists = Window(limits.PERSIST_INFLIGHT_BYTES_MAX)  # by Ready number
         self._blocks = Window(limits.APPLY_INFLIGHT_BYTES_MAX)  # by last index
         self._commits = Window()  # by commit index
@@ -91,8 +92,10 @@ class Pipeline:
             blocks = log.blocks_from(self._next, self._blocks.room)
             self._sent_to_apply(blocks)
             found.append(Blocks(number, blocks))
+            self._own_last = blocks[-1].last
         commit = min(self.commit, self._next - 1)
-        if commit > self._commit_sent and (found or not granted or self.commit_due):
+        awaited = self._commit_sent < self._own_last
+        if commit > self._commit_sent and (awaited or not granted or self.commit_due):
             self._commit_sent = commit
             if commit > self.applied:
                 self._commits.raise_to(commit, self.now_ms)

@@ -148,7 +148,8 @@ class WalActor(Actor):
             self.log.seal()
 
     def _answer(self, turn: list[Persist | Release], answer: Persisted) -> None:
-        """apply first: under the grant the client waits for it alone, and raft may be told later."""
+        """apply first, where it is handed blocks: under the grant the client waits for it alone, and raft may be told
+        later. Otherwise apply goes by raft's word, and need not wake for this."""
         forward: list[Block] = []
         for message in turn:
             if isinstance(message, Persist):
@@ -158,10 +159,9 @@ class WalActor(Actor):
                     forward += message.blocks
                 else:
                     self._owed_due = True
-        for peer in self._peers:
+        for peer in self._peers if forward else ():
             if peer.role != "raft":
-                if forward:
-                    self.send(peer, Blocks(answer.number, forward))
+                self.send(peer, Blocks(answer.number, forward))
                 self.send(peer, answer)
         self._owed = answer
         entries = answer.index - self._told_index

@@ -6,10 +6,13 @@ import pytest
 
 from tests.unit.raft.member import ID, SETTINGS, Rig, put, serving
 from zetcd.actors.actor import Peer
+from zetcd.actors.pipeline import Pipeline
 from zetcd.base import limits
 from zetcd.base.errors import NO_LEADER, STOPPED, TOO_MANY_REQUESTS, UNHEALTHY, Fatal
 from zetcd.base.settings import Settings
 from zetcd.cluster.membership import ChangeKind
+from zetcd.raft.log import Log
+from zetcd.raft.ready import Ready
 from zetcd.wire.entry import Block, BlockKind, Entry, MemberChange, NoOp, Put, decode_entries, encode_entries
 from zetcd.wire.local import (
     Applied,
@@ -169,6 +172,22 @@ def test_under_the_grant_wal_hands_blocks_on_and_commit_travels_at_the_tick() ->
     rig.execute(last + 2)
     rig.tick()
     assert rig.commit == Commit(last + 2, 2)
+
+
+def test_what_raft_itself_has_sent_to_apply_is_committed_without_waiting_for_a_tick() -> None:
+    """Of such blocks wal tells apply nothing, also where the grant was given meanwhile."""
+    log, pipeline = Log(), Pipeline()
+    pipeline.start(0, 0)
+    log.append(stored(1, 2, 1))
+    log.offered = 2
+    assert pipeline.feed(log, 1, granted=False) == [Blocks(1, [stored(1, 2, 1)])]
+    pipeline.commit = 2
+    assert pipeline.feed(log, 2, granted=True) == [Commit(2, 1)]
+    log.append(stored(3, 3, 1))
+    log.offered = 3
+    assert pipeline.persist(Ready(3, blocks=[stored(3, 3, 1)]), granted=True, caught_up=False).forward
+    pipeline.commit = 3
+    assert pipeline.feed(log, 3, granted=True) == []
 
 
 def test_rule_09_grant_only_with_the_first_entry_of_the_term_applied() -> None:

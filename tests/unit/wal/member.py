@@ -66,8 +66,7 @@ class Member:
         self.actor.on_batch(self.raft, list(messages))
         self.actor.end_turn()
         heard = self.actor.outbox.pop(self.raft, [])
-        told = self.actor.outbox.pop(self.apply, [])
-        assert [m for m in heard if isinstance(m, Persisted)] == told, "raft and apply hear the same"
+        assert not self.actor.outbox.pop(self.apply, []), "apply goes by raft's word"
         return heard
 
     def ready(self, *blocks: Block, state: HardState | None = None, sync: bool = True) -> Persist:

@@ -434,4 +434,4 @@ def test_forwarded_blocks_reach_apply_with_persisted_and_raft_hears_in_steps() -
     assert turn(Persist(3, None, [many], forward=True))["raft"] == [Persisted(3, many.last, 1)]
     last = block(many.last + 1, 1, 1)
     answer: list[Message] = [Persisted(4, last.last, 1)]
-    assert turn(Persist(4, None, [last])) == {"apply": answer, "raft": answer}
+    assert turn(Persist(4, None, [last])) == {"raft": answer}
