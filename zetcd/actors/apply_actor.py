@@ -434,8 +434,8 @@ class ApplyActor(Actor):
             api.replies.append((sequence, result))
 
     def _sweep(self) -> None:
-        more = self.machine.sweep(self._compaction_batch)
-        self.tick_ms = max(1, self._compaction_pause_ms) if more else limits.TICK_MS
+        pause = limits.TICK_MS if not self._recovered or self.machine.warm() else limits.WARMING_PAUSE_MS
+        self.tick_ms = max(1, self._compaction_pause_ms) if self.machine.sweep(self._compaction_batch) else pause
         if self._waits:
             swept, revision = self.machine.swept_revision, self.machine.revision
             for api, sequence, wanted in self._waits:

@@ -19,7 +19,7 @@ from zetcd.base.limits import KIB, MIB
 from zetcd.host.process import unpin
 from zetcd.mvcc.engine import Get, Pair
 
-WRITE_BUFFER_BYTES = 8 * MIB  # below a full flush, so that each becomes a table of its own: see `LevelBatch.write`
+WRITE_BUFFER_BYTES = 16 * MIB  # below a full flush, so that each becomes a table of its own: see `LevelBatch.write`
 CACHE_BYTES = 8 * MIB  # hardly used: uncompressed data blocks are read where they are mapped
 FILE_BYTES = 8 * MIB  # few files, since LevelDB maps at most 1,000
 BLOOM_BITS = 10  # a put of a new key asks for its row: 2.5 instead of 7 us

@@ -12,9 +12,11 @@ After a crash the engine holds exactly what some flush completed, and the log th
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from zetcd.base.limits import ROW_CACHE_BYTES
 from zetcd.mvcc import keys
 from zetcd.mvcc.engine import Batch, Engine, EngineScan, Get, Pair
 from zetcd.mvcc.layer import Layer
+from zetcd.mvcc.row_cache import RowCache
 from zetcd.mvcc.scan import Scan
 
 ROW_OVERHEAD_BYTES = 128
@@ -24,7 +26,7 @@ ROW_OVERHEAD_BYTES = 128
 class Table:
     """One table of the engine, seen through the overlay."""
 
-    __slots__ = ("_ahead", "_engine", "active", "bytes", "fetch", "frozen", "frozen_rows", "prefix", "rows")
+    __slots__ = ("_engine", "active", "bytes", "fetch", "frozen", "frozen_rows", "prefix", "rows")
 
     def __init__(self, engine: Engine, prefix: bytes) -> None:
         self.prefix = prefix
@@ -35,7 +37,6 @@ class Table:
         self.frozen = Layer()
         self.rows = self.active.rows
         self.frozen_rows = self.frozen.rows
-        self._ahead: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """The row of key; None where there is none."""
@@ -45,20 +46,7 @@ class Table:
         rows = self.frozen_rows
         if key in rows:
             return rows[key]
-        ahead = self._ahead
-        if key in ahead:
-            return ahead[key]
         return self.fetch(self.prefix + key)
-
-    def read_ahead(self, keys: Iterable[bytes]) -> None:
-        """Fetch the rows of keys that are about to be asked for, until `forget_ahead` and within one turn: in order of
-        the keys neighbours share index blocks and more, which in a large keyspace are otherwise cache misses."""
-        active, frozen, fetch, prefix = self.rows, self.frozen_rows, self.fetch, self.prefix
-        self._ahead = {key: fetch(prefix + key) for key in sorted(keys) if key not in active and key not in frozen}
-
-    def forget_ahead(self) -> None:
-        """The rows read ahead have been asked for; the engine may change from now on."""
-        self._ahead = {}
 
     def put(self, key: bytes, row: bytes) -> None:
         """Write the row of key."""
@@ -95,6 +83,75 @@ class Table:
         former, self.frozen = self.frozen, Layer()
         self.frozen_rows = self.frozen.rows
         return former
+
+
+class CurrentTable(Table):
+    """The table of the present, with the rows used last in memory."""
+
+    __slots__ = ("_ahead", "_unwarmed", "cache")
+
+    def __init__(self, engine: Engine, prefix: bytes, cache_bytes: int) -> None:
+        super().__init__(engine, prefix)
+        self.cache = RowCache(cache_bytes)
+        self._ahead: dict[bytes, bytes | None] = {}
+        self._unwarmed: bytes | None = b""
+
+    def get(self, key: bytes) -> bytes | None:
+        """See `Table`."""
+        shard = self.cache.shard(key)
+        row = shard.rows.get(key)
+        if row is not None:
+            return row
+        rows = self.rows
+        if key in rows:
+            return rows[key]
+        rows = self.frozen_rows
+        if key in rows:
+            return rows[key]
+        ahead = self._ahead
+        row = ahead[key] if key in ahead else self.fetch(self.prefix + key)
+        if row is not None:
+            shard.put(key, row)
+        return row
+
+    def read_ahead(self, keys: Iterable[bytes]) -> None:
+        """Fetch the rows of keys that are about to be asked for, until `forget_ahead` and within one turn: in order of
+        the keys neighbours share index blocks and more, which in a large keyspace are otherwise cache misses."""
+        active, frozen, shard, fetch, prefix = self.rows, self.frozen_rows, self.cache.shard, self.fetch, self.prefix
+        wanted = [key for key in keys if key not in shard(key).rows and key not in active and key not in frozen]
+        wanted.sort()
+        self._ahead = {key: fetch(prefix + key) for key in wanted}
+
+    def forget_ahead(self) -> None:
+        """The rows read ahead have been asked for; the engine may change from now on."""
+        self._ahead = {}
+
+    def put(self, key: bytes, row: bytes) -> None:
+        """See `Table`."""
+        self.rows[key] = row
+        self.bytes += len(key) + len(row) + ROW_OVERHEAD_BYTES
+        self.cache.shard(key).put(key, row)
+
+    def delete(self, key: bytes) -> None:
+        """See `Table`."""
+        super().delete(key)
+        self.cache.shard(key).drop(key)
+
+    def warm(self, count: int) -> bool:
+        """Read the next count rows of the engine into the cache; true when it holds them all or is full. What is not
+        synced yet is left alone: it is looked up first, and is cached by whoever asks."""
+        if self._unwarmed is None:
+            return True
+        scan = self._engine.scan(self._unwarmed, None)
+        pairs = scan.take(count)
+        scan.close()
+        active, frozen, shard = self.rows, self.frozen_rows, self.cache.shard
+        full = False
+        for key, row in pairs:
+            if key not in active and key not in frozen:
+                full = not shard(key).add(key, row) or full
+        self._unwarmed = pairs[-1][0] + b"\x00" if len(pairs) == count and not full else None
+        return self._unwarmed is None
 
 
 class Flush:
@@ -136,10 +193,12 @@ class Overlay:
         "tables",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, cache_bytes: int = ROW_CACHE_BYTES) -> None:
         self._engine = engine
-        self.tables = [Table(engine, prefix) for prefix in keys.TABLES]
-        self.meta, self.current, self.former, self.log, self.leases, self.attached = self.tables
+        self.current = CurrentTable(engine, keys.CURRENT, cache_bytes)
+        others = (keys.META, keys.FORMER, keys.LOG, keys.LEASES, keys.ATTACHED)
+        self.meta, self.former, self.log, self.leases, self.attached = (Table(engine, prefix) for prefix in others)
+        self.tables: list[Table] = [self.meta, self.current, self.former, self.log, self.leases, self.attached]
         self._frozen_bytes = 0
         self._retired: list[Layer] = []
         self._written = 0

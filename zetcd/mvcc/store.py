@@ -81,6 +81,7 @@ class Store:
             self.row_bytes += len(row) - len(former)
         log.bytes += size + (keys.PLACE_BYTES + 1 + ROW_OVERHEAD_BYTES)
         current.rows[key] = row
+        current.cache.shard(key).put(key, row)
         current.bytes += size + len(row) + ROW_OVERHEAD_BYTES
         level = self.event_level
         if level:

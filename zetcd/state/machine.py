@@ -277,6 +277,10 @@ class Machine:
         self.settle()
         return self._sweeper.sweep(count)
 
+    def warm(self, count: int = limits.WARMING_ROWS) -> bool:
+        """One slice of reading the store into the cache of rows; true when there is no more to do."""
+        return self._store.current.warm(count)
+
     @property
     def building(self) -> bool:
         """Whether a frozen overlay waits for more calls of `freeze`: do not wait for input then."""
