@@ -25,7 +25,9 @@ class Asked:
         self.deadline: float | None = loop.time() + HEALTH_TIMEOUT_MS / 1000
         self.on_cancel: Callable[[], None] | None = None
         self._answered: Answered | None = answered
-        self._timer = loop.call_at(self.deadline, self.cancel, RpcError(errors.DEADLINE_EXCEEDED, "request timed out"))
+        self._timer = loop.call_at(
+            self.deadline, self.cancel, RpcError(errors.DEADLINE_EXCEEDED, "etcdserver: request timed out")
+        )
         try:
             method.start(request, self)
         except RpcError as error:

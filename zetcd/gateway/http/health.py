@@ -71,7 +71,7 @@ class Health:
             partial(self._read, serializable, "RANGE ERROR:"),
         ]
         if request.method == "GET":
-            _Run(exchange, checks, True, finished).next()
+            _Run(exchange, checks, True, finished).go_on()
         else:
             respond_only(exchange, "GET", cors)
 
@@ -99,7 +99,7 @@ class Health:
             "non_learner": partial(self._ask_status, _learner),
         }
         if request.method == "GET":
-            _Run(exchange, [checks[name] for name in names], False, finished).next()
+            _Run(exchange, [checks[name] for name in names], False, finished).go_on()
         else:
             respond_only(exchange, "GET", cors)
 
@@ -120,7 +120,7 @@ class Health:
 class _Run:
     """Checks, one after the other, for one exchange; `finished` is told what each found."""
 
-    __slots__ = ("asked", "checks", "exchange", "finished", "found", "to_first")
+    __slots__ = ("asked", "checks", "exchange", "finished", "found", "starting", "to_first")
 
     def __init__(
         self, exchange: Exchange, checks: list[Check], to_first: bool, finished: Callable[[list[str]], None]
@@ -130,22 +130,30 @@ class _Run:
         self.to_first = to_first  # what is wrong
         self.finished = finished
         self.found: list[str] = []
+        self.starting = False
         self.asked: Asked | None = None
         exchange.on_cancel = self.cancelled
 
-    def next(self) -> None:
-        """Start the next check, if there is one."""
-        check = next(self.checks, None)
-        if check is not None and not (self.to_first and any(self.found)):
+    def go_on(self) -> None:
+        """Start the next check, and those behind it while each has its answer at once."""
+        answered = True
+        while answered:
+            check = next(self.checks, None)
+            if check is None or (self.to_first and any(self.found)):
+                self.exchange.on_cancel = None
+                self.finished(self.found)
+                return
+            before = len(self.found)
+            self.starting = True
             self.asked = check(self.on_found)
-            return
-        self.exchange.on_cancel = None
-        self.finished(self.found)
+            self.starting = False
+            answered = len(self.found) > before
 
     def on_found(self, reason: str) -> None:
         """One has its answer."""
         self.found.append(reason)
-        self.next()
+        if not self.starting:
+            self.go_on()
 
     def cancelled(self) -> None:
         """The client went away."""
