@@ -22,7 +22,7 @@ from zetcd.wire.local import (
     SnapshotUnwanted,
     SnapshotWanted,
 )
-from zetcd.wire.peer import BetweenMembers, Snapshot, SnapshotPart
+from zetcd.wire.peer import AppendReply, BetweenMembers, Snapshot, SnapshotPart
 
 
 class SnapshotRelay:
@@ -37,6 +37,7 @@ class SnapshotRelay:
         self._wanted: dict[int, int] = {}  # member -> term
         self._mark: tuple[int, int, int] | None = None  # Ready number, index, term
         self._arrived: tuple[int, int] | None = None
+        self._greeted = False
 
     @property
     def installing(self) -> bool:
@@ -63,7 +64,12 @@ class SnapshotRelay:
             self._to_apply(SnapshotWanted(member, core.term))
 
     def check(self, core: Core) -> None:
-        """Leadership may have ended."""
+        """Who leads, or the term, has changed: leadership may have ended, or this life follows for the first time."""
+        if core.leader and not core.is_leader and not self._greeted:
+            self._greeted = True
+            # It may stand on a snapshot that the leader believes on its way: it goes on with its log at once, and need
+            # not wait until its apply asks again. What is committed is in every leader's log.
+            core.after.append(AppendReply(core.term, core.id, core.leader, core.log.committed))
         if self._wanted and not (core.is_leader and all(term == core.term for term in self._wanted.values())):
             self._wanted = {}
             self._to_apply(SnapshotUnwanted(0))

@@ -1,15 +1,19 @@
 """raft's part in rule 7: carries what two applies say, steps what has arrived, and has it installed in order."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from tests.paper.stepping import acknowledge, data, drain, leader, make, only
 from zetcd.actors.snapshot_relay import SnapshotRelay
+from zetcd.raft.config import Config
 from zetcd.raft.core import Core
+from zetcd.raft.log import Log
 from zetcd.wire.entry import BlockKind
 from zetcd.wire.local import (
     ConfState,
+    HardState,
     Install,
     Message,
     Opened,
@@ -19,7 +23,7 @@ from zetcd.wire.local import (
     SnapshotUnwanted,
     SnapshotWanted,
 )
-from zetcd.wire.peer import Append, AppendReply, BetweenMembers, HeartbeatReply, SnapshotPart
+from zetcd.wire.peer import Append, AppendReply, BetweenMembers, Heartbeat, HeartbeatReply, SnapshotPart
 
 CONF = ConfState([1, 2, 3])
 
@@ -157,3 +161,27 @@ def test_what_two_applies_say_is_carried_unopened() -> None:
     assert rig.peers == [SnapshotPart(1, 3, b"\xc1 whatever")]
     rig.relay.on_part(SnapshotPart(3, 1, b"\xc1 back"))
     assert rig.told() == [Relay(3, b"\xc1 back")]
+
+
+def test_rule_07_a_member_on_its_new_store_says_so_with_its_first_word_and_the_log_goes_on() -> None:
+    """It used to be found out by the next retry of the transfer, a second or two later."""
+    rig, core = Rig(), behind()
+    ready = core.ready()
+    assert ready is not None
+    rig.relay.wanted(core, ready.snapshots_wanted)
+    rig.relay.on_sent(core, SnapshotSent(2, 5, pinned=True))
+    core.applied(8, 8)
+
+    log = Log(5, 1)
+    log.recovered(5, 5)
+    installed = Core(Config(2), log, HardState(1, 0, 5), CONF, Random(1))
+    greeting = Rig()
+    installed.step(Heartbeat(1, 1, 2, 0, 1))
+    drain(installed)
+    greeting.relay.check(installed)
+    [word] = only(drain(installed), AppendReply)
+    assert (word.target, word.index, word.rejected) == (1, 5, False)
+    core.step(word)
+    assert [(append.target, append.previous_index) for append in only(drain(core), Append)][-1] == (2, 5)
+    greeting.relay.check(installed)
+    assert drain(installed) == [], "once in its life"
