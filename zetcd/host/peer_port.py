@@ -20,6 +20,9 @@ from zetcd.wire.peer import CONTROL
 
 _EVENTS = int(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
 _EVENT = Struct("=H")  # the first field of a monitor's first frame, libzmq's zmq_socket_monitor(3)
+_ATTEMPTS_TOLD = 5
+"""So many attempts in a row to reach a peer that is gone are told, over a third of a second: what it had sent may still
+be taken after the first one, and let it seem alive."""
 _SEND_FRAMES = (limits.PEER_CONTROL_FRAMES_MAX, limits.PEER_DATA_FRAMES_MAX, limits.PEER_SNAPSHOT_FRAMES_MAX)
 
 
@@ -49,24 +52,24 @@ class Raft(Protocol):
     def on_peer_gone(self, member: int) -> None: ...
 
 
-class _Watch:
+class Watch:
     """Of one lane's connection, by its socket's monitor."""
 
     def __init__(self, dealer: "zmq.Socket[bytes]", gone: Callable[[], None]) -> None:
         self.monitor: zmq.Socket[bytes] = dealer.get_monitor_socket(_EVENTS)
         self._dealer = dealer
         self._gone = gone
-        self._broken = False
+        self._to_tell = 0
 
     def take(self) -> None:
         """One event. Raises zmq.Again where there is none."""
         (event,) = _EVENT.unpack_from(self.monitor.recv(NOBLOCK))
         self.monitor.recv(NOBLOCK)  # the address
-        if event == zmq.EVENT_CLOSED and self._broken:  # an attempt to open it anew has failed
-            self._broken = False
+        if event == zmq.EVENT_CLOSED and self._to_tell:  # an attempt to open it anew has failed
+            self._to_tell -= 1
             self._gone()
         elif event != zmq.EVENT_CLOSED:
-            self._broken = event == zmq.EVENT_DISCONNECTED
+            self._to_tell = _ATTEMPTS_TOLD if event == zmq.EVENT_DISCONNECTED else 0
 
     def close(self) -> None:
         """Before its socket is closed."""
@@ -90,7 +93,7 @@ class PeerPort:
         self._peers = peers
         self._loop = loop
         self._dealers: dict[LaneKey, zmq.Socket[bytes]] = {}
-        self._watches: dict[LaneKey, _Watch] = {}
+        self._watches: dict[LaneKey, Watch] = {}
         self._router = sockets.bind_peers(context, settings.listen_peer_urls)
         loop.add_inlet(self._router, self._take, limits.TURN_FRAMES_MAX)
 
@@ -155,7 +158,7 @@ class PeerPort:
             return  # an address that is none: nobody answers there
         self._dealers[key] = dealer
         if key[1] == CONTROL:
-            watch = self._watches[key] = _Watch(dealer, lambda: self._actor.on_peer_gone(key[0]))
+            watch = self._watches[key] = Watch(dealer, lambda: self._actor.on_peer_gone(key[0]))
             self._loop.add_inlet(watch.monitor, watch.take, limits.TURN_FRAMES_MAX)
         receive, on_answer = dealer.recv, self._peers.on_answer
         self._loop.add_inlet(dealer, lambda: on_answer(key, receive(NOBLOCK)), limits.TURN_FRAMES_MAX)
