@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.raft.member import ID, SETTINGS, Rig
+from tests.unit.raft.member import ID, SETTINGS, Rig, put
 from zetcd.base import limits
 from zetcd.base.settings import Settings
 from zetcd.wire.entry import Block
