@@ -4,7 +4,8 @@
     there --SnapshotArrived--> its raft steps it; wal syncs mark and hard state --> raft --Install--> the switch
 
 - The view that is sent is LevelDB's own: every flush carries the state record, so it stands at exactly one (index,
-  term). Between two turns one chunk is read, of bounded size (rule 19); the window bounds what is in memory.
+  term). Between two turns one chunk is read, of bounded size (rule 19), as fast as `zetcd.snapshot.pace` allows; the
+  window bounds what is in memory.
 - Both sides go on serving meanwhile. The receiver writes beside its store, on a thread of its own.
 - The switch ends the process after CURRENT was renamed: raft, wal and apply start anew on the new store, in a new
   epoch. That is the way every start goes, so reads that wait, feed cursors, leases and members are taken up as after
@@ -18,11 +19,12 @@ from typing import Protocol
 from zetcd.actors.actor import Actor, Peer
 from zetcd.base import limits
 from zetcd.base.errors import Fatal, WireError
+from zetcd.snapshot.pace import Pace
 from zetcd.snapshot.receiving import Receiver, Stage
 from zetcd.snapshot.sending import Sender
 from zetcd.state.machine import Machine
 from zetcd.wire.local import Install, Relay, SnapshotArrived, SnapshotSent, SnapshotUnwanted, SnapshotWanted
-from zetcd.wire.snapshot import Receipt, decode_snapshot, encode_snapshot
+from zetcd.wire.snapshot import Chunk, Receipt, decode_snapshot, encode_snapshot
 
 
 class Stores(Protocol):
@@ -47,6 +49,7 @@ class Snapshots:
         self._raft: Peer | None = None
         self._waiting: dict[int, int] = {}  # member -> term, in line for a transfer
         self._serial = 0
+        self._pace = Pace()
         self._now_ms = 0
         self.handlers: dict[type, Callable[..., None]] = {
             SnapshotWanted: self._on_wanted,
@@ -100,8 +103,11 @@ class Snapshots:
 
     # -- the turn --------------------------------------------------------------------------------------------------
     def on_tick(self, now_ms: int) -> None:
-        """Repeat what was not answered, give up what is dead."""
+        """Repeat what was not answered, give up what is dead; more may be sent, with shorter ticks meanwhile."""
         self._now_ms = now_ms
+        self._pace.on_tick(now_ms, self._machine.db_bytes)
+        if self.sending:
+            self._actor.tick_ms = min(self._actor.tick_ms, limits.SNAPSHOT_PACE_MS)
         if self.receiver is not None:
             self.receiver.on_tick(now_ms)
         for sender in self.sending.values():
@@ -110,7 +116,7 @@ class Snapshots:
     @property
     def busy(self) -> bool:
         """Whether `end_turn` would read another chunk at once."""
-        return any(sender.may_step for sender in self.sending.values())
+        return self._pace.open and any(sender.may_step for sender in self.sending.values())
 
     def end_turn(self) -> None:
         """One chunk of each transfer; then everything that is to be told."""
@@ -147,9 +153,12 @@ class Snapshots:
 
     def _step(self) -> None:
         for member, sender in list(self.sending.items()):
-            sender.step()
+            if self._pace.open:
+                sender.step()
             out, sender.out = sender.out, []
             for message in out:
+                if isinstance(message, Chunk):
+                    self._pace.spend(len(message.rows))
                 self._tell(Relay(member, encode_snapshot(message)))
             if sender.done:
                 del self.sending[member]

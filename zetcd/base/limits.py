@@ -145,6 +145,9 @@ SNAPSHOT_PIN_TICKS = 600  # for which the log behind a snapshot is kept once it 
 # -- snapshots to other members (owner: apply; raft only relays) -----------------------------------
 SNAPSHOT_CHUNK_BYTES = 256 * KIB  # of a chunk; one larger row stands alone. At 1 MiB puts waited a third longer
 SNAPSHOT_CHUNK_ROWS = 1_000  # read between two turns, about a millisecond
+SNAPSHOT_PACE_BYTES_PER_S = 16 * MIB  # sent by a member together, so that who writes meanwhile waits little ...
+SNAPSHOT_PLANNED_S = 30  # ... or faster, if the store would take longer
+SNAPSHOT_PACE_MS = 10  # ticks of apply while it sends
 SNAPSHOT_WINDOW_CHUNKS = 16  # sent and not stored by the receiver
 SNAPSHOTS_SENDING_MAX = 2  # transfers at once; further members wait in line
 SNAPSHOT_RETRY_MS = 1_000  # an unanswered message is sent again

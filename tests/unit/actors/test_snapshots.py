@@ -9,6 +9,7 @@ from tests.unit.actors.store import Store, get
 from zetcd.base import limits
 from zetcd.base.errors import Fatal
 from zetcd.mvcc.engine import MemoryEngine
+from zetcd.snapshot.pace import Pace
 from zetcd.snapshot.receiving import Phase, Receiver, Staged
 from zetcd.state.machine import Machine
 from zetcd.state.members import BOOTSTRAP
@@ -273,6 +274,49 @@ def test_a_leader_that_steps_down_stops_sending_and_lets_go_of_its_view() -> Non
     assert not members.leader.actor.busy()
 
 
+def test_the_pace_bounds_what_is_sent_between_two_ticks() -> None:
+    """A store that left as fast as it could be read would take the time of those who write."""
+    members = Members(20_000)
+    snapshots = members.leader.actor.snapshots
+    members.want()
+
+    def sent() -> int:
+        for _ in range(100):
+            members.round()
+            members.stage.end(members.receiver)
+        assert not members.leader.actor.busy(), "it waits for the tick"
+        return snapshots.sending[FOLLOWER].counters["bytes"]
+
+    tick = limits.SNAPSHOT_PACE_BYTES_PER_S * limits.TICK_MS // 1000
+    before = sent()
+    assert 0 < before <= tick + limits.SNAPSHOT_CHUNK_BYTES
+    members.leader.tick()
+    assert members.leader.actor.tick_ms == limits.SNAPSHOT_PACE_MS
+    assert tick - limits.SNAPSHOT_CHUNK_BYTES <= sent() - before <= tick + limits.SNAPSHOT_CHUNK_BYTES
+    members.leader.turn(members.leader.raft, SnapshotUnwanted(0))
+    members.leader.tick()
+    members.leader.tick()
+    assert members.leader.actor.tick_ms == limits.TICK_MS
+
+
+def test_the_pace_grows_with_the_store_and_saves_up_nothing() -> None:
+    pace = Pace()
+    assert not pace.open
+    pace.on_tick(1_000_000, 0)
+    pace.spend(limits.SNAPSHOT_PACE_BYTES_PER_S * limits.TICK_MS // 1000)
+    assert not pace.open
+    size = 100 * limits.SNAPSHOT_PLANNED_S * limits.SNAPSHOT_PACE_BYTES_PER_S
+    pace.on_tick(1_000_010, size)
+    pace.on_tick(1_000_020, size)
+    pace.spend(size // limits.SNAPSHOT_PLANNED_S // 100 - 1)
+    assert pace.open
+    pace.spend(1)
+    assert not pace.open
+    pace.spend(limits.SNAPSHOT_CHUNK_BYTES)
+    pace.on_tick(1_000_020, size)
+    assert not pace.open, "the last chunk's excess is paid back first"
+
+
 def test_a_line_of_members_is_served_two_at_a_time() -> None:
     members = Members(100)
     for member in (2, 3, 4, 5):
@@ -302,6 +346,7 @@ def test_rule_07_no_second_copy_of_the_data_is_in_memory() -> None:
     tracemalloc.start()
     try:
         for _ in range(400):
+            members.leader.tick()
             members.round()
             members.receiver.on_staged(None) if members.receiver.held else None
             if members.leader.actor.snapshots.sending[FOLLOWER].phase.name == "ENDED":
