@@ -119,14 +119,17 @@ def _say(text: str) -> None:
 
 
 def version_text() -> str:
-    """In the shape of etcd's."""
+    """In the shape of etcd's; the second line is what clients are told."""
     # Loaded for these lines alone.
     import platform
 
     import zmq
 
+    from zetcd.gateway.http.version import ETCD_VERSION
+
     return (
         f"zetcd Version: {zetcd.__version__}\n"
+        f"API Version: {ETCD_VERSION}\n"
         f"Python Version: {platform.python_version()}\n"
         f"ZeroMQ Version: {zmq.zmq_version()}\n"
         f"OS/Arch: {platform.system().lower()}/{platform.machine()}\n"

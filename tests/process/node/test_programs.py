@@ -1,5 +1,6 @@
 """The two ways in, `zetcd` and `zetcd actor`, up to the point where a member would start."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ def test_version() -> None:
     done = zetcd("--version")
     assert done.returncode == 0
     assert done.stdout.startswith("zetcd Version: ")
+    assert re.search(r"^API Version: 3\.5\.\d+$", done.stdout, re.MULTILINE)
 
 
 def test_help_goes_to_stdout() -> None:
