@@ -18,6 +18,7 @@ from msgspec import structs
 from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.calls import Call, Calls
 from zetcd.actors.clients import Clients, Envelope, Ticket
+from zetcd.actors.exporting import Exporting
 from zetcd.actors.maintenance import on_standing
 from zetcd.actors.operations import LEARNER_OPERATIONS, OPERATIONS
 from zetcd.actors.tracing import Tracer
@@ -48,6 +49,8 @@ from zetcd.wire.replies import BatchReply, Header
 from zetcd.wire.results import Failed, RangeDone, Result, answer_bytes
 
 NO_STANDING = Standing(0, 0, is_leader=False, is_learner=False, commit=0, applied=0, last_index=0)
+LEADERLESS_TIMEOUTS = 3
+"""etcd's maxNoLeaderCnt."""
 ROUTING_ID_BYTES_MAX = 255
 """ZeroMQ's own bound."""
 NOWHERE = Ticket((), 0)
@@ -69,7 +72,8 @@ class ApiActor(Actor):
         retention = parse_retention(settings.auto_compaction_mode, settings.auto_compaction_retention)
         # One of the api processes keeps the calendar for all.
         self._compactor = Compactor(settings.auto_compaction_mode, retention) if number == 0 else None
-        self.clients = Clients(self.watching.pause, self.watching.resume, self.watching.drop)
+        self.exporting = Exporting(self)
+        self.clients = Clients(self.watching.pause, self.watching.resume, self._drop)
         self.counters = {
             "requests": 0, "batches": 0, "undecodable": 0, "too_many_requests": 0, "timeouts": 0, "malformed": 0,
         }  # fmt: skip
@@ -92,6 +96,7 @@ class ApiActor(Actor):
         self._indexes_wanted: list[int] = []
         self._stopping = False
         self._stop_after_ms = 0
+        self._leader_seen_ms = 0
         self._alarm_due_ms = 0  # when a put over the quota raises the alarm again
         self._handlers: dict[type, Callable[..., None]] = {
             Replies: self._on_replies,
@@ -147,6 +152,10 @@ class ApiActor(Actor):
         return self._recovered and self.standing.leader != 0 and self._lease is not None
 
     # -- clients ---------------------------------------------------------------------------------------------------
+    def _drop(self, client: bytes) -> None:
+        self.watching.drop(client)
+        self.exporting.drop(client)
+
     def on_client(self, envelope: Envelope, body: bytes) -> None:
         """One frame of a client; envelope is everything before the body."""
         # The common envelopes, (client) and (client, empty), are within bounds at a glance.
@@ -171,7 +180,10 @@ class ApiActor(Actor):
             self.clients.send(envelope, replies.encode(replies.error(errors.REQUEST_TOO_LARGE)))
             return
         if self._admit(ticket, 1):
-            self._operations[type(request)](self, ticket, 0, request)
+            if request.require_leader and not self.standing.leader:
+                self.refuse(ticket, 0, errors.NO_LEADER)
+            else:
+                self._operations[type(request)](self, ticket, 0, request)
 
     def _on_batch_request(self, envelope: Envelope, request: api.BatchRequest, size: int) -> None:
         requests = request.requests
@@ -187,7 +199,10 @@ class ApiActor(Actor):
             return
         operations = self._operations
         for index, item in enumerate(requests):
-            operations[type(item)](self, ticket, index, item)
+            if item.require_leader and not self.standing.leader:
+                self.refuse(ticket, index, errors.NO_LEADER)
+            else:
+                operations[type(item)](self, ticket, index, item)
 
     def _admit(self, ticket: Ticket, count: int) -> bool:
         error: Error | None = None
@@ -277,6 +292,8 @@ class ApiActor(Actor):
         writes, reads = self.calls.writes, self.calls.reads
         for sequence, result in message.replies:
             call = (writes if sequence > 0 else reads).pop(sequence, None)
+            if call is None:
+                call = self.calls.patient.pop(sequence, None)
             if type(result) is RangeDone:
                 self.watching.count_answer(answer_bytes(result))
             if call is None:
@@ -357,12 +374,21 @@ class ApiActor(Actor):
         self.clients.retry()
         self.tick_ms = limits.CLIENT_RETRY_MS if self.clients.stalled else limits.TICK_MS
         self.watching.on_tick(now_ms)
+        self.exporting.on_tick(now_ms)
+        self._watch_leader(now_ms)
         if self._compactor is not None and self._recovered:
             revision = self._compactor.on_tick(
                 now_ms, self.revision, self.compact_revision, is_leader=self.standing.is_leader
             )
             if revision is not None:
                 self.propose(Compact(revision))
+
+    def _watch_leader(self, now_ms: int) -> None:
+        """etcd: without a leader for three election timeouts the streams that require one end."""
+        if self.standing.leader:
+            self._leader_seen_ms = now_ms
+        elif now_ms - self._leader_seen_ms >= LEADERLESS_TIMEOUTS * self.settings.election_timeout_ms:
+            self.watching.end_requiring()
 
     def end_turn(self) -> None:
         """Send what the turn gathered."""
@@ -387,8 +413,12 @@ class ApiActor(Actor):
                 self.send(self._lease, message)
 
     def on_stop(self) -> None:
-        """Refuse what is new, finish what is under way."""
+        """Refuse what is new, finish what is under way, but for what may take any time."""
         self._stopping = True
+        patient, self.calls.patient = self.calls.patient, {}
+        for call in patient.values():
+            self._fail(call, errors.STOPPED)
+        self.exporting.end_all(errors.STOPPED)
         self._stop_after_ms = self.now_ms + limits.DRAIN_LINGER_MS
 
     def stopped(self) -> bool:

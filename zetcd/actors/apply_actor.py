@@ -17,6 +17,7 @@ import msgspec
 
 from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.api_link import ApiLink
+from zetcd.actors.deferred_reads import DeferredReads
 from zetcd.actors.flushing import Flusher
 from zetcd.actors.lease_load import Load
 from zetcd.actors.long_reads import LongReads
@@ -50,8 +51,8 @@ from zetcd.wire.local import (
     Subscribe,
     Subscribed,
 )
-from zetcd.wire.queries import CompactWait, Read
-from zetcd.wire.results import Done, Failed, RangeDone, Result, answer_bytes
+from zetcd.wire.queries import Read
+from zetcd.wire.results import Failed, RangeDone, Result, answer_bytes
 
 NEVER = 2**63
 _NO_EVENTS = msgspec.Raw(b"\x90")
@@ -92,7 +93,7 @@ class ApplyActor(Actor):
         self._reads: deque[tuple[ApiLink, Read]] = deque()
         self._long = LongReads()
         self._parked = ParkedReads()
-        self._waits: list[tuple[ApiLink, int, int]] = []
+        self.deferred = DeferredReads(machine)
         self._serve_from = NEVER  # the applied index from which on reads are answered (rule 21)
         self._recovered = False
         self._flushing: Flush | None = None
@@ -145,7 +146,7 @@ class ApplyActor(Actor):
         del self._apis[peer.incarnation]
         self._reads = deque(item for item in self._reads if item[0] is not api)
         self._long.forget(api)
-        self._waits = [item for item in self._waits if item[0] is not api]
+        self.deferred.forget(api)
         self._parked.forget(peer.incarnation)
         self._set_level()
 
@@ -286,6 +287,7 @@ class ApplyActor(Actor):
             self._read()
         if self._long:
             self._step_long()
+        self.deferred.exports.end_turn()
         for peer, load in self._loads.items():
             if not load.done:
                 self.send(peer, load.next_slice(self.machine))
@@ -304,7 +306,7 @@ class ApplyActor(Actor):
         for load in self._loads.values():
             if not load.done:
                 return True
-        return self.snapshots.busy or (bool(self._long) and self._long.busy())
+        return self.snapshots.busy or self.deferred.exports.busy or (bool(self._long) and self._long.busy())
 
     def _upto(self, block: Block) -> int:
         """Highest index up to which block may be executed now: committed by raft's word (rule 3); or durable, under the
@@ -394,6 +396,7 @@ class ApplyActor(Actor):
 
     def _read(self) -> None:
         reads, query, seen = self._reads, self.machine.query, dict[object, Result]()
+        deferred = self.deferred.handlers
         count, size = 0, 0
         while reads and count < limits.READS_PER_TURN and size < limits.READ_TURN_BYTES:
             api, read = reads.popleft()
@@ -405,8 +408,8 @@ class ApplyActor(Actor):
             plain = type(what) is Range
             result = seen.get(what) if plain else None
             if result is None:
-                if type(what) is CompactWait:
-                    self._waits.append((api, read.sequence, what.revision))
+                if type(what) in deferred:
+                    deferred[type(what)](api, read.sequence, what)
                     continue
                 answer = query(what)
                 if isinstance(answer, Cursor):
@@ -436,19 +439,15 @@ class ApplyActor(Actor):
     def _sweep(self) -> None:
         pause = limits.TICK_MS if not self._recovered or self.machine.warm() else limits.WARMING_PAUSE_MS
         self.tick_ms = max(1, self._compaction_pause_ms) if self.machine.sweep(self._compaction_batch) else pause
-        if self._waits:
-            swept, revision = self.machine.swept_revision, self.machine.revision
-            for api, sequence, wanted in self._waits:
-                if wanted <= swept:
-                    api.replies.append((sequence, Done(revision)))
-            self._waits = [item for item in self._waits if item[2] > swept]
+        self.deferred.on_swept()
 
     # -- going down to LevelDB, and telling raft -------------------------------------------------------------------
     def _maybe_flush(self) -> None:
-        asking = self._unasked >= limits.FLUSH_ASK_BYTES or self._stopping or self.machine.building
+        soon = self.deferred.exports.wants_flush
+        asking = soon or self._unasked >= limits.FLUSH_ASK_BYTES or self._stopping or self.machine.building
         if asking and self._flushing is None:
             self._unasked = 0
-            flush = self.machine.freeze(self._now_ms, force=self._stopping)
+            flush = self.machine.freeze(self._now_ms, force=self._stopping, soon=soon)
             if flush is not None:
                 self._flushing = flush
                 self.flusher.submit(flush)

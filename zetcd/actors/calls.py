@@ -44,6 +44,7 @@ class Calls:
     writes: dict[int, Call] = field(default_factory=dict)
     reads: dict[int, Call] = field(default_factory=dict)
     leases: dict[int, Call] = field(default_factory=dict)
+    patient: dict[int, Call] = field(default_factory=dict)
     in_doubt_below: int = 0
     _next: int = 1
     _last: int = 0
@@ -91,6 +92,13 @@ class Calls:
         self._last = sequence = self._last - 1
         self.reads[sequence] = call
         self._turn_reads[call.linearizable].append(Read(sequence, query))
+        return sequence
+
+    def ask(self, call: Call, query: Query) -> int:
+        """Ask apply for what may take any time: such a call has no deadline, and does not hold up a stop."""
+        self._last = sequence = self._last - 1
+        self.patient[sequence] = call
+        self._turn_reads[0].append(Read(sequence, query))
         return sequence
 
     def lease(self, call: Call, lease_id: int, *, renew: bool) -> int:
@@ -144,6 +152,7 @@ class Calls:
         lanes: tuple[list[Read], list[Read]] = ([], [])
         for sequence, call in self.reads.items():
             lanes[call.linearizable].append(Read(sequence, call.subject))
+        lanes[0].extend([Read(sequence, call.subject) for sequence, call in self.patient.items()])
         self._turn_reads = lanes
 
     def ask_leases_again(self) -> None:
@@ -181,7 +190,8 @@ class Calls:
             self._turn_writes = [entry for entry in kept if entry.sequence >= upto]
         for reads in self._turn_reads:
             if reads and -reads[0].sequence <= upto_rest:
-                reads[:] = [read for read in reads if -read.sequence > upto_rest]
+                patient = self.patient
+                reads[:] = [read for read in reads if -read.sequence > upto_rest or read.sequence in patient]
         leases = self._turn_leases
         if leases and -leases[0].sequence <= upto_rest:
             self._turn_leases = [ask for ask in leases if -ask.sequence > upto_rest]

@@ -17,8 +17,8 @@ from zetcd.cluster.membership import ChangeKind
 from zetcd.service import commands, replies
 from zetcd.wire import client as api
 from zetcd.wire.entry import Alarm, MemberChange
-from zetcd.wire.queries import HashKv, StoreStatus
-from zetcd.wire.results import Alarmed, Failed, Hashed, MembersAre, Status
+from zetcd.wire.queries import Defragment, Hash, HashKv, StoreStatus
+from zetcd.wire.results import Alarmed, Done, Failed, Hashed, MembersAre, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +73,33 @@ def hash_kv_done(actor: ApiActor, call: Call, result: Hashed) -> None:
         "hash_revision": result.hash_revision,
     }
     actor.answer(call.ticket, call.index, reply)
+
+
+def hash_(actor: ApiActor, ticket: Ticket, index: int, _request: api.HashRequest) -> None:
+    """Maintenance.Hash."""
+    query = Hash()
+    actor.calls.ask(Call(ticket, index, hash_done, query), query)
+
+
+def hash_done(actor: ApiActor, call: Call, result: Hashed) -> None:
+    """HashResponse."""
+    actor.answer(call.ticket, call.index, {"header": actor.header(result.revision), "hash": result.hash})
+
+
+def defragment(actor: ApiActor, ticket: Ticket, index: int, _request: api.DefragmentRequest) -> None:
+    """Maintenance.Defragment."""
+    query = Defragment()
+    actor.calls.ask(Call(ticket, index, defragment_done, query), query)
+
+
+def defragment_done(actor: ApiActor, call: Call, result: Done) -> None:
+    """DefragmentResponse."""
+    actor.answer(call.ticket, call.index, {"header": actor.header(result.revision)})
+
+
+def snapshot(actor: ApiActor, ticket: Ticket, index: int, request: api.Request) -> None:
+    """Maintenance.Snapshot, and what its client says on the stream."""
+    actor.exporting.on_request(ticket, index, request)
 
 
 def alarm(actor: ApiActor, ticket: Ticket, index: int, request: api.AlarmRequest) -> None:
@@ -196,6 +223,9 @@ def member_change_done(actor: ApiActor, call: Call, result: MembersAre) -> None:
 OPERATIONS: dict[type, Callable[..., None]] = {
     api.StatusRequest: status,
     api.HashKvRequest: hash_kv,
+    api.HashRequest: hash_,
+    api.DefragmentRequest: defragment,
+    **dict.fromkeys((api.SnapshotRequest, api.SnapshotCreditRequest, api.SnapshotCancelRequest), snapshot),
     api.AlarmRequest: alarm,
     api.DowngradeRequest: downgrade,
     api.MoveLeaderRequest: move_leader,

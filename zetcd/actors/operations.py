@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from zetcd.actors import maintenance
+from zetcd.actors import authentication, maintenance
 from zetcd.actors.calls import Call
 from zetcd.actors.clients import Ticket
 from zetcd.base.errors import LEARNER_UNSUPPORTED, Error
@@ -245,6 +245,7 @@ OPERATIONS: dict[type, Callable[..., None]] = {
     api.LeaseTimeToLiveRequest: lease_time_to_live,
     api.LeaseLeasesRequest: lease_leases,
     **maintenance.OPERATIONS,
+    **authentication.OPERATIONS,
     api.MetricsRequest: metrics,
     api.WatchCreateRequest: watching,
     api.WatchCancelRequest: watching,

@@ -57,6 +57,7 @@ class Watching:
         self._stream_count = 0
         self._uncredited = 0
         self._unread = 0
+        self._requiring: dict[Envelope, None] = {}  # streams that end where no leader is known
         self._told: dict[Envelope, None] = {}  # streams that were sent something since the last probe
         self._probe_at: int | None = None
         self._pruned_at: int | None = None
@@ -91,6 +92,8 @@ class Watching:
                 return
             self._stream_count += 1
             self._streams.setdefault(envelope[0], {})[envelope] = None
+        if request.require_leader:
+            self._requiring[envelope] = None
         self.hub.create(envelope, request)
 
     def _cancel(self, ticket: Ticket, _index: int, request: api.Request) -> None:
@@ -143,10 +146,24 @@ class Watching:
     def drop(self, client: bytes) -> None:
         """It is gone, or was dropped."""
         for stream in self._streams.pop(client, ()):
-            self._stream_count -= 1
-            self._told.pop(stream, None)
-            self.hub.drop(stream)
+            self._let_go(stream)
         self.recipes.drop(client)
+
+    def _let_go(self, stream: Envelope) -> None:
+        self._stream_count -= 1
+        self._told.pop(stream, None)
+        self._requiring.pop(stream, None)
+        self.hub.drop(stream)
+
+    def end_requiring(self) -> None:
+        """No leader is in sight: end the streams that asked for one, with an error and nothing behind it."""
+        for stream in list(self._requiring):
+            streams = self._streams[stream[0]]
+            del streams[stream]
+            if not streams:
+                del self._streams[stream[0]]
+            self._let_go(stream)
+            self._actor.clients.send(stream, replies.encode(replies.error(errors.NO_LEADER)))
 
     # -- apply -----------------------------------------------------------------------------------------------------
     def lost(self) -> None:
@@ -186,9 +203,7 @@ class Watching:
         for client, streams in list(self._streams.items()):
             for stream in [stream for stream in streams if not self.hub.has_watches(stream)]:
                 del streams[stream]
-                self._stream_count -= 1
-                self._told.pop(stream, None)
-                self.hub.drop(stream)
+                self._let_go(stream)
             if not streams:
                 del self._streams[client]
 

@@ -120,6 +120,15 @@ UNHEALTHY = _etcd(UNAVAILABLE, "unhealthy cluster")
 TIMEOUT = _etcd(UNAVAILABLE, "request timed out")
 TIMEOUT_LEADER_FAIL = _etcd(UNAVAILABLE, "request timed out, possibly due to previous leader failure")
 TIMEOUT_WAIT_APPLIED = _etcd(UNAVAILABLE, "request timed out, waiting for the applied index took too long")
+
+# Users and roles.
+ROOT_USER_NOT_FOUND = _etcd(FAILED_PRECONDITION, "root user does not exist")
+USER_EMPTY = _etcd(INVALID_ARGUMENT, "user name is empty")
+USER_NOT_FOUND = _etcd(FAILED_PRECONDITION, "user name not found")
+ROLE_EMPTY = _etcd(INVALID_ARGUMENT, "role name is empty")
+ROLE_NOT_FOUND = _etcd(FAILED_PRECONDITION, "role name not found")
+PERMISSION_NOT_GIVEN = _etcd(INVALID_ARGUMENT, "permission not given")
+AUTH_LATER = Error(UNIMPLEMENTED, "zetcd: users and roles are not kept yet; authentication comes with a later version")
 AUTH_NOT_ENABLED = _etcd(FAILED_PRECONDITION, "authentication is not enabled")
 
 # Lock and election services: etcd sends these unprefixed as Unknown.
@@ -128,6 +137,9 @@ ELECTION_NOT_LEADER = Error(UNKNOWN, "election: not leader")
 ELECTION_NO_LEADER = Error(UNKNOWN, "election: no leader")
 LEADER_FIELD_MISSING = Error(UNKNOWN, '"leader" field must be provided')
 
+EXPORT_LOST = Error(UNAVAILABLE, "zetcd: the store was opened anew; ask for the snapshot again")
+EXPORT_STALLED = Error(ABORTED, "zetcd: nobody took the snapshot; ask for it again")
+NO_SNAPSHOT_STREAM = Error(NOT_FOUND, "zetcd: no snapshot on this stream")
 NO_WATCH_STREAM = Error(NOT_FOUND, "zetcd: no watch on this stream; create its watches again")
 
 

@@ -18,6 +18,7 @@ from zetcd.base.errors import Fatal
 from zetcd.base.limits import KIB, MIB
 from zetcd.host.process import unpin
 from zetcd.mvcc.engine import Get, Pair
+from zetcd.mvcc.keys import TABLES
 
 WRITE_BUFFER_BYTES = 16 * MIB  # below a full flush, so that each becomes a table of its own: see `LevelBatch.write`
 CACHE_BYTES = 8 * MIB  # hardly used: uncompressed data blocks are read where they are mapped
@@ -96,6 +97,14 @@ class LevelEngine:
                 except FileNotFoundError:
                     continue
         return total
+
+    def compact(self) -> None:
+        """See `Engine`. A table at a time: between two the compactions that writes wait for get their turn."""
+        for table in sorted(TABLES):
+            try:
+                self._db.compact_range(start=table, stop=bytes([table[0] + 1]))
+            except plyvel.Error as error:
+                raise Fatal(f"store {self.path}: {error}") from error
 
     def close(self) -> None:
         """See `Engine`."""

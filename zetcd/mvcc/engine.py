@@ -68,6 +68,10 @@ class Engine(Protocol):
     def size(self) -> int:
         """Bytes on disk, approximately."""
 
+    def compact(self) -> None:
+        """Bring the files into their smallest form, beside reads and writes; returns when it is done. May be called on
+        another thread."""
+
     def close(self) -> None:
         """Let go of the store; nothing is lost, since nothing unsynced is in it."""
 
@@ -96,6 +100,9 @@ class MemoryEngine:
     def size(self) -> int:
         """Bytes of all keys and values."""
         return sum(len(key) + len(value) for key, value in self.pairs.items())
+
+    def compact(self) -> None:
+        """There are no files."""
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -271,6 +271,10 @@ class Overlay:
         scan.seek(b"")
         return scan, keys.unpack_state(found[0][1]) if found and found[0][0] == record else keys.State()
 
+    def compact_files(self) -> None:
+        """See `Engine.compact`."""
+        self._engine.compact()
+
     def close(self) -> None:
         """Close the engine; unsynced rows are dropped, the log has them."""
         self._engine.close()

@@ -99,6 +99,7 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     from zetcd.actors.apply_actor import ApplyActor
     from zetcd.host.flusher import Flusher
     from zetcd.host.leveldb import LevelEngine
+    from zetcd.host.scratch import Scratches
     from zetcd.host.staging import HostStage
     from zetcd.host.stores import Stores
     from zetcd.state.machine import Machine
@@ -110,6 +111,8 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     machine = Machine(LevelEngine(stores.path, sync=stores.sync), notifier.watchdog)
     actor = ApplyActor(machine, flusher, settings.compaction_batch_limit, settings.compaction_sleep_ms)
     receiver = actor.snapshots.attach(stage, stores, arrived)
+    files = Flusher()
+    actor.deferred.attach(files, Scratches(settings.member_dir).make)
     loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "apply")), context, notifier)
     traced = loop.after_turn
 
@@ -120,6 +123,7 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
 
     loop.after_turn = after_turn
     loop.add_reader(flusher.done_fd, lambda: flusher.drain(actor.on_flushed))
+    loop.add_reader(files.done_fd, lambda: files.drain(actor.deferred.on_defragmented))
     loop.add_reader(stage.done_fd, lambda: stage.drain(receiver.on_staged))
     _ready_when(loop, lambda: actor.ready, notifier)
     _start(loop)

@@ -24,6 +24,8 @@ from zetcd.mvcc.overlay import Flush, Overlay
 from zetcd.mvcc.reads import open_range
 from zetcd.mvcc.store import Store
 from zetcd.state.execution import Execution
+from zetcd.state.export import Export
+from zetcd.state.hashing import StoreHash
 from zetcd.state.leases import Leases, attached_key
 from zetcd.state.lists import ListCursor
 from zetcd.state.members import Alarms, Members
@@ -32,7 +34,7 @@ from zetcd.wire import results
 from zetcd.wire.codec import encode_events
 from zetcd.wire.entry import Block, Entry, Put, Range, decode_entries
 from zetcd.wire.local import ConfState, LeaseRow, MemberList, Opened
-from zetcd.wire.queries import CompactWait, HashKv, History, LeaseInfo, LeaseList, Query, StoreStatus
+from zetcd.wire.queries import CompactWait, Hash, HashKv, History, LeaseInfo, LeaseList, Query, StoreStatus
 from zetcd.wire.results import Done, Histories, HistoryCompacted, LeaseIs, PutDone, Result, Status
 
 __all__ = ["Cursor", "Flush", "Machine", "Outcome"]
@@ -72,6 +74,7 @@ class Machine:
         self._queries: dict[type, Callable[[Any], Result | Cursor]] = {
             Range: self._range,
             HashKv: self._hash_kv,
+            Hash: self._hash,
             LeaseInfo: self._lease_info,
             LeaseList: self._lease_list,
             StoreStatus: self._status,
@@ -223,6 +226,13 @@ class Machine:
     def _hash_kv(self, query: HashKv) -> Result | Cursor:
         return open_hash(self._store, query)
 
+    def _hash(self, _query: Hash) -> Result | Cursor:
+        history = open_hash(self._store, HashKv())
+        if not isinstance(history, Cursor):
+            return history
+        lists = self._members.rows(), self._members.removed(), self._alarms.rows()
+        return StoreHash(history, self._leases.scan(-(2**63) - 1), lists)
+
     def _history(self, query: History) -> Result:
         store = self._store
         if query.first < store.compact_revision:
@@ -286,16 +296,16 @@ class Machine:
         """Whether a frozen overlay waits for more calls of `freeze`: do not wait for input then."""
         return self._building is not None
 
-    def freeze(self, now_ms: int, *, force: bool = False) -> Flush | None:
+    def freeze(self, now_ms: int, *, force: bool = False, soon: bool = False) -> Flush | None:
         """Call with every tick, and after turns that write much, while no flush is under way. A Flush that is due (by
-        bytes, by age, or by force) and complete: have it written (`Flush.write`, on a thread of its own), then call
-        `flushed`."""
+        bytes, by age, because it is wanted soon, or by force, which builds it at once) and complete: have it written
+        (`Flush.write`, on a thread of its own), then call `flushed`."""
         assert self._flushing is None, "one flush at a time"
         overlay = self._overlay
         flush = self._building
         if flush is None:
             overlay.drain(DRAIN_ROWS)
-            if not self._is_due(now_ms, force=force):
+            if not self._is_due(now_ms, force=force or soon):
                 return None
             self.settle()
             flush = self._building = overlay.freeze(self._state())
@@ -343,6 +353,15 @@ class Machine:
         has been executed since then is in the log."""
         scan, state = self._overlay.pin()
         return (state.applied, state.term), scan
+
+    def export(self, scratch: Engine) -> Export:
+        """The same, for a client, as a file that etcd reads; scratch is closed with it."""
+        return Export(*self._overlay.pin(), scratch)
+
+    def compact_files(self) -> None:
+        """Bring the engine's files into their smallest form; takes long, and may run beside everything else on a thread of
+        its own."""
+        self._overlay.compact_files()
 
     def close(self) -> None:
         """Close the engine; what is not flushed is in the log."""

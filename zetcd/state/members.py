@@ -44,6 +44,24 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Record).decode
 
 
+def member_of(key: bytes, row: bytes) -> MemberRow:
+    """A stored member; key as in the meta table."""
+    record = _decode(row)
+    return removed_of(key, MEMBER), record.name, record.peer_urls, record.client_urls, record.is_learner
+
+
+def removed_of(key: bytes, prefix: bytes = REMOVED) -> int:
+    """The id in the key of a removed member."""
+    member: int = _id.unpack(key[len(prefix) :])[0]
+    return member
+
+
+def alarm_of(key: bytes) -> tuple[int, int]:
+    """(member, alarm) of a stored alarm."""
+    member, kind = _alarm.unpack(key[len(ALARM) :])
+    return member, kind
+
+
 class Members:
     """The replicated member list."""
 

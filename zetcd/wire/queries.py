@@ -42,8 +42,48 @@ class History(Struct, frozen=True, array_like=True, tag=45, gc=False):
     prev_kv: bool = False
 
 
+class Hash(Struct, frozen=True, array_like=True, tag=46, gc=False):
+    """Hash of everything that is replicated, as it is now."""
+
+
+class Defragment(Struct, frozen=True, array_like=True, tag=47, gc=False):
+    """Answered (Done) when the files of the store have been compacted."""
+
+
+class OpenExport(Struct, frozen=True, array_like=True, tag=48, gc=False):
+    """Begin a snapshot for a client: the store with everything executed now. id: chosen by the api process, unique in its
+    life. Answered (Exported, without data) when its size is known."""
+
+    id: int
+
+
+class ReadExport(Struct, frozen=True, array_like=True, tag=49, gc=False):
+    """The next chunk of that snapshot: Exported."""
+
+    id: int
+
+
+class CloseExport(Struct, frozen=True, array_like=True, tag=50, gc=False):
+    """That snapshot is not wanted any more, or complete: Done."""
+
+    id: int
+
+
 # Range (tag 3) is the read of the KV service.
-Query = Range | HashKv | LeaseInfo | LeaseList | StoreStatus | CompactWait | History
+Query = (
+    Range
+    | HashKv
+    | LeaseInfo
+    | LeaseList
+    | StoreStatus
+    | CompactWait
+    | History
+    | Hash
+    | Defragment
+    | OpenExport
+    | ReadExport
+    | CloseExport
+)
 
 
 class Read(Struct, frozen=True, array_like=True, gc=False):

@@ -132,6 +132,16 @@ class MembersAre(Struct, frozen=True, array_like=True, tag=14, gc=False):
     members: list[MemberRow]
 
 
+class Exported(Struct, frozen=True, array_like=True, tag=15, gc=False):
+    """Answer to OpenExport and ReadExport: the next bytes of the file, how many follow, and with the last of them the
+    SHA-256 of all."""
+
+    revision: int
+    remaining: int
+    data: bytes = b""
+    digest: bytes = b""
+
+
 Result = (
     Failed
     | Done
@@ -148,6 +158,7 @@ Result = (
     | HistoryCompacted
     | Alarmed
     | MembersAre
+    | Exported
 )
 
 

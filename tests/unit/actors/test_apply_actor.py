@@ -438,7 +438,7 @@ def test_an_api_process_that_is_gone_leaves_nothing_behind(store: Store) -> None
     store.grant()
     store.tick()
     actor = store.actor
-    left = (actor._parked, actor._reads, actor._long._line, actor._waits, actor._apis)
+    left = (actor._parked, actor._reads, actor._long._line, actor.deferred._sweeps, actor._apis)
     assert not any(left)
 
 
