@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 from tests.bench import report
-from tests.bench.rounds import CLUSTER_WORKLOADS, WORKLOADS, Bench
+from tests.bench.rounds import CLUSTER_WORKLOADS, GATEWAY_WORKLOADS, WORKLOADS, Bench
 
 
 def main() -> None:
     """Flags in, a page and its charts out."""
-    names = [workload.name for workload in (*WORKLOADS, *CLUSTER_WORKLOADS)]
+    names = [workload.name for workload in (*WORKLOADS, *CLUSTER_WORKLOADS, *GATEWAY_WORKLOADS)]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10, help="measured time of each workload")
     parser.add_argument("--rounds", type=int, default=3)

@@ -45,6 +45,12 @@ class Cluster:
         return self._url(self.ports[self.leader])
 
     @property
+    def http(self) -> str:
+        """etcd's client URL of the leader; zetcd runs without gateways here."""
+        assert self.name == "etcd"
+        return self.endpoint
+
+    @property
     def endpoints(self) -> list[str]:
         """All client URLs, the leader's first."""
         order = [self.leader, *(number for number in range(MEMBERS) if number != self.leader)]

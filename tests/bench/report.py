@@ -49,8 +49,15 @@ ROWS = (
     Row("three members: put, 1,000 outstanding on the leader", "/s", 0.8, 1.5, _of("per_second", "c3_put_1000")),
     Row("three members: put, one client, p50", "us", 2.0, 1.0, _of("p50_us", "c3_put_1"), at_most=True),
     Row("three members: linearizable get, 1,000 spread", "/s", 0.8, 2.0, _of("per_second", "c3_get_1000_spread")),
+    Row("Go client, put, 1,000 clients", "/s", 0.3, 0.7, _of("per_second", "gw_put_1000")),
+    Row("Go client, put, one client, p50", "us", 3.0, 1.5, _of("p50_us", "gw_put_1"), at_most=True),
+    Row("Go client, linearizable range, 1,000 clients", "/s", 0.3, 0.7, _of("per_second", "gw_get_1000")),
+    Row("Go client, linearizable range, one client, p50", "us", 3.0, 1.5, _of("p50_us", "gw_get_1"), at_most=True),
+    Row("Go client, 1,000 watchers, events", "/s", 0.3, 0.7, _of("per_second", "gw_watch_1000")),
 )  # fmt: skip
 EXTRA = (
+    Row("Go client, put, 100 clients", "/s", 0, 0, _of("per_second", "gw_put_100")),
+    Row("Go client, linearizable range, 100 clients", "/s", 0, 0, _of("per_second", "gw_get_100")),
     Row("put, one REQ socket, p50", "us", 0, 0, _of("p50_us", "put_1_req", "put_1"), at_most=True),
     Row("linearizable get, one REQ socket, p50", "us", 0, 0, _of("p50_us", "get_1_req", "get_1"), at_most=True),
     Row("three members: put, 1,000 outstanding, spread", "/s", 0, 0, _of("per_second", "c3_put_1000_spread")),

@@ -64,6 +64,24 @@ CLUSTER_WORKLOADS = (
     Workload("c3_get_1", {"work": "get", "clients": 1}, {"work": "get", "clients": 1, "via": "sync"}),
 )
 """With three members on the same processors."""
+GO = {"via": "go"}
+"""In a workload's flags of zetcd: the load program is etcd's, through the gateway."""
+
+
+def _through_gateway(work: str, clients: int, conns: int) -> Workload:
+    flags: dict[str, str | int] = {"work": work, "clients": clients, "conns": conns}
+    return Workload(f"gw_{work}_{clients}", flags, {**flags, **GO})
+
+
+GATEWAY_WORKLOADS = (
+    *(
+        _through_gateway(work, clients, conns)
+        for work in ("put", "get")
+        for clients, conns in ((1000, CONNECTIONS), (100, CONNECTIONS), (1, 1))
+    ),
+    _through_gateway("watch", 1000, 1),
+)
+"""etcd's own Go client against both servers."""
 AT_SIZE = ("put_1000", "get_1000")
 """What is repeated on a small and on a large keyspace."""
 
@@ -90,6 +108,7 @@ class Bench:
                 self.say(f"round {number + 1} of {self.rounds}: {side}")
                 self._round(side, WORKLOADS, self._server)
                 self._round(side, CLUSTER_WORKLOADS, self._cluster)
+                self._round(side, GATEWAY_WORKLOADS, self._gateway)
         if "large" in self.only or not self.only:
             for side in ("etcd", "zetcd"):
                 self.large[side] = self._large(side)
@@ -149,7 +168,9 @@ class Bench:
         options: dict[str, str | int | float] = {
             "endpoint": server.endpoint, "seconds": self.seconds, "warmup": min(2.0, self.seconds / 2), **flags,
         }  # fmt: skip
-        if server.name == "etcd":
+        if server.name == "etcd" or flags.get("via") == GO["via"]:
+            options["endpoint"] = flags.get("endpoint", server.http)
+            options.pop("via", None)
             command = [str(LOADGO), *(f"-{name}={value}" for name, value in options.items())]
         else:
             command = [
@@ -183,9 +204,16 @@ class Bench:
                 cluster.stop()
 
     @contextmanager
-    def _server(self, side: str) -> Iterator[Server]:
+    def _gateway(self, side: str) -> Iterator[Server]:
+        with self._server(side, gateway=True) as server:
+            yield server
+
+    @contextmanager
+    def _server(self, side: str, *, gateway: bool = False) -> Iterator[Server]:
         with _directory(side) as directory:
-            server: Server = EtcdServer(directory) if side == "etcd" else ZetcdServer(directory, self.zetcd_flags)
+            server: Server = (
+                EtcdServer(directory) if side == "etcd" else ZetcdServer(directory, self.zetcd_flags, gateway=gateway)
+            )
             try:
                 server.start()
                 yield server

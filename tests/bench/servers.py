@@ -30,6 +30,11 @@ class Server(Protocol):
         ...
 
     @property
+    def http(self) -> str:
+        """URL of etcd's gRPC; of several members, a comma list of the endpoint's."""
+        ...
+
+    @property
     def pids(self) -> list[int]:
         """Process ids of the servers, or of their supervisors."""
         ...
@@ -62,6 +67,11 @@ class EtcdServer:
         return self._member.url
 
     @property
+    def http(self) -> str:
+        """The same."""
+        return self.endpoint
+
+    @property
     def pids(self) -> list[int]:
         """Process ids: one."""
         return [self._member.pid]
@@ -87,11 +97,19 @@ class ZetcdServer:
     port: int = 0
     peer: int = 0
     process: subprocess.Popen[bytes] | None = None
+    gateway: bool = False
+    http_port: int = 0
 
     @property
     def endpoint(self) -> str:
         """Client URL."""
         return f"tcp://127.0.0.1:{self.port}"
+
+    @property
+    def http(self) -> str:
+        """URL of the gateway."""
+        assert self.gateway, "started without one"
+        return f"http://127.0.0.1:{self.http_port}"
 
     @property
     def pids(self) -> list[int]:
@@ -103,12 +121,13 @@ class ZetcdServer:
         """Start; seconds until the first linearizable get was answered."""
         self.directory.mkdir(parents=True, exist_ok=True)
         if not self.port:
-            self.port, self.peer = free_ports(2)
+            self.port, self.peer, self.http_port = free_ports(3)
+        clients = f"{self.endpoint},{self.http}" if self.gateway else self.endpoint
         peer = f"tcp://127.0.0.1:{self.peer}"
         command = [
             str(Path(sys.executable).with_name("zetcd")),
             "--name", "bench", "--data-dir", str(self.directory / "data"),
-            "--listen-client-urls", self.endpoint, "--advertise-client-urls", self.endpoint,
+            "--listen-client-urls", clients, "--advertise-client-urls", clients,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"bench={peer}",
             "--quota-backend-bytes", str(8 << 30), "--log-level", "warn", *self.flags,
         ]  # fmt: skip
