@@ -79,7 +79,9 @@ def _object(descriptor: Descriptor, exact: bool) -> Read:
 
     def read(value: Any, depth: int) -> dict[str, Any]:
         if not fields:  # not before: a transaction may contain transactions
-            for order, field in enumerate(descriptor.fields):
+            # etcd takes the members of oneofs last.
+            ordered = sorted(descriptor.fields, key=lambda field: field.containing_oneof is not None)
+            for order, field in enumerate(ordered):
                 fields[field.name] = fields[field.json_name] = (order, field.name, _field(field, exact))
         if type(value) is not dict:
             raise _wrong(value, _OBJECT)
@@ -136,7 +138,7 @@ def _single(field: FieldDescriptor, exact: bool) -> Read:
     return _SCALARS[field.type]
 
 
-def _integer(go_type: str, low: int, high: int) -> Read:
+def _integer(go_type: str, low: int, high: int) -> Callable[[Any, int], int]:
     def read(value: Any, depth: int) -> int:
         number: int | None = None
         if type(value) is int:
@@ -194,11 +196,19 @@ def _bytes(value: Any, depth: int) -> bytes:
     if type(value) is str:
         return from_base64(value)
     if type(value) is list:  # etcd takes these, too
-        return bytes([0 if item is None else _octet(item, depth) for item in value])
+        return bytes([_octet(item, depth) for item in value])
     raise _wrong(value, "[]uint8")
 
 
-_octet = _integer("uint8", 0, 255)
+def _octet(value: Any, depth: int) -> int:
+    if value is None:
+        return 0
+    if type(value) is str:
+        raise _wrong(value, "uint8")
+    return _octet_number(value, depth)
+
+
+_octet_number = _integer("uint8", 0, 255)
 _SCALARS: dict[int, Read] = {
     FieldDescriptor.TYPE_BOOL: _bool,
     FieldDescriptor.TYPE_STRING: _string,

@@ -10,7 +10,7 @@ from zetcd.gateway.http.access import Access
 from zetcd.gateway.http.answers import JSON, Exchange, Headers, Request, respond_only, respond_text
 from zetcd.gateway.http.calls import start_streaming, start_unary
 from zetcd.gateway.http.health import CHECKS, Health
-from zetcd.gateway.http.metrics import Metrics
+from zetcd.gateway.http.metrics import Metrics, Series, Source
 from zetcd.gateway.http.paths import PATHS
 from zetcd.gateway.rpc import Method, Methods, Unary
 
@@ -23,19 +23,21 @@ V3BETA = "/v3beta/"
 
 def handler(
     methods: Methods,
-    metrics: Metrics,
+    source: Source,
     *,
     cors: Iterable[str] = ("*",),
     host_whitelist: Iterable[str] = ("*",),
     secure: bool = False,
     max_request_bytes: int = REQUEST_BYTES_DEFAULT,
+    counters: Iterable[Callable[[], Series]] = (),
 ) -> Handler:
     """What answers the requests of one listener.
 
-    secure: it speaks TLS, so no host name is looked at. The others are etcd's flags.
+    source: the link to the ZeroMQ API. secure: the listener speaks TLS, so no host name is looked at. counters: series
+    for /metrics that the gateway's transports count. The others are etcd's flags.
     """
     access = Access(cors, host_whitelist, secure)
-    endpoints = _endpoints(methods, metrics)
+    endpoints = _endpoints(methods, Metrics(source, counters))
     calls: dict[str, Method] = {path: methods[name] for path, name in PATHS.items() if name in methods}
     bytes_max = max_request_bytes + AROUND_REQUEST_BYTES
 

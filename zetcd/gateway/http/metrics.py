@@ -6,6 +6,7 @@ is registered or counted here, and the format is three kinds of lines.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from zetcd.gateway.http.answers import Exchange, Headers, Request, respond_only
 from zetcd.gateway.http.health import Health
@@ -44,28 +45,37 @@ _COUNTERS = frozenset(
 
 Series = Mapping[str, float]
 """Values by name, some names with labels behind them: ``name{To="..."}``."""
-Ask = Callable[[Callable[[MetricsReply | None], None]], Callable[[], None]]
-"""Asks the ZeroMQ API; told the reply, or None if there is none. Returns what cancels it."""
+
+
+class Source(Protocol):
+    """The way to the ZeroMQ API (`zetcd.gateway.link`)."""
+
+    def metrics(self, done: Callable[[MetricsReply | None], None]) -> Callable[[], None]:
+        """Ask; done is told the reply, or None if there is none. Returns what takes the question back."""
 
 
 class Metrics:
     """Asks for each scrape anew."""
 
-    __slots__ = ("_ask", "_own")
+    __slots__ = ("_own", "_source")
 
-    def __init__(self, ask: Ask, own: Iterable[Callable[[], Series]] = ()) -> None:
+    def __init__(self, source: Source, own: Iterable[Callable[[], Series]] = ()) -> None:
         """own: what the gateway's transports have counted, asked at each scrape."""
-        self._ask = ask
+        self._source = source
         self._own = tuple(own)
 
     def on_request(self, health: Health, _request: Request, exchange: Exchange, cors: Headers) -> None:
         """Any method, as etcd."""
+        told: list[bool] = []
 
         def answered(reply: MetricsReply | None) -> None:
+            told.append(True)
             exchange.on_cancel = None
             exchange.respond(200, cors + CONTENT, self._text(health, reply).encode())
 
-        exchange.on_cancel = self._ask(answered)
+        cancel = self._source.metrics(answered)
+        if not told:
+            exchange.on_cancel = cancel
 
     def on_debug(self, request: Request, exchange: Exchange, cors: Headers) -> None:
         """/debug/vars: etcd shows Go's; here is nothing to show."""

@@ -56,6 +56,7 @@ def next_value(text: str, at: int, eof: str = EOF) -> tuple[Any, int] | None:
 def only_value(text: str) -> Any:
     """The one value of a text that holds nothing else."""
     eof = "unexpected end of JSON input"
+    text += " "  # as etcd does: it shows whether a number or a word has come to its end
     found = next_value(text, 0, eof)
     if found is None:
         raise JsonError(eof)

@@ -9,7 +9,6 @@ from typing import Any
 from google.protobuf.message import Message
 
 from zetcd.gateway.http.handler import Handler, handler
-from zetcd.gateway.http.metrics import Metrics
 from zetcd.gateway.rpc import Call, Inbound, Method, RpcError, Stream, Streaming, Unary
 from zetcd.wire.replies import MetricsReply
 from zetcd_pb import rpc_pb2 as pb
@@ -147,11 +146,13 @@ class World:
             pb.SnapshotRequest, pb.SnapshotResponse, client_streams=False, server_streams=True, open=self._open
         )
 
-        def ask(answered: Callable[[MetricsReply | None], None]) -> Callable[[], None]:
-            answered(metrics)
-            return self._on_metrics_cancelled
+        self.reply = metrics
+        self.handler: Handler = handler(self.methods, self, **options)
 
-        self.handler: Handler = handler(self.methods, Metrics(ask), **options)
+    def metrics(self, done: Callable[[MetricsReply | None], None]) -> Callable[[], None]:
+        """See `metrics.Source`."""
+        done(self.reply)
+        return self._on_metrics_cancelled
 
     def _on_metrics_cancelled(self) -> None:
         self.metrics_cancelled += 1
