@@ -28,6 +28,46 @@ DRAIN_LINGER_MS = 200  # an api that stops goes on telling those who ask that it
 CLIENT_RETRY_MS = 10  # how often frames for a client that does not read are offered again
 CLIENT_IDLE_PROBE_MS = 60_000  # a quiet watch stream gets a progress frame, so a gone client is noticed
 
+# -- calls and streams of etcd's clients (owner: gateway) --------------------------------------------
+GATEWAY_LINES_MAX = 10_000  # streams (watch, observe, snapshot) of one gateway process; each has a connection to api
+GATEWAY_LINE_FRAMES_MAX = 16  # messages waiting in ZeroMQ in each direction of such a connection, on either side
+GATEWAY_QUIET_MS = 15_000  # such a stream is asked so often whether the api process still knows it
+KEEP_ALIVES_PER_STREAM = 128  # of one LeaseKeepAlive stream without an answer; further ones are not read
+RANGE_STREAM_FIRST_KEYS = 10  # of a RangeStream, etcd's figure; then as many as fit a response
+SNAPSHOT_CREDIT_CHUNKS = 32  # of 32 KiB, sent to a gateway and not taken by its client
+
+# -- the gateway's connections (owner: gateway) ----------------------------------------------------
+GATEWAY_CONNECTIONS_MAX = 10_000  # of one gateway process
+GATEWAY_BACKLOG = 1_024  # connections the kernel keeps until they are accepted
+GATEWAY_SNIFF_MS = 30_000  # for the first bytes, which tell the protocol
+GATEWAY_STREAMS_MAX = 10_000  # calls at once on one connection; etcd's default is no bound
+GATEWAY_STREAM_WINDOW_BYTES = 256 * KIB  # a client sends so much ahead of what its stream's service takes
+GATEWAY_CONNECTION_WINDOW_BYTES = 4 * MIB  # on its way over all streams of a connection
+GATEWAY_HEADERS_BYTES_MAX = 64 * KIB  # of a request's fields, as they travel and decoded
+GATEWAY_CONTINUATIONS_MAX = 64  # frames in which they come
+GATEWAY_HEADS_KEPT = 64  # decoded heads of a connection, for requests that repeat one
+GATEWAY_STREAMS_REMEMBERED = 256  # ids of streams that we reset: frames on their way to them are no fault
+GATEWAY_CONTROL_FRAMES_MAX = 10_000  # frames without use (pings, settings, empty data ...) at once, and ...
+GATEWAY_CONTROL_FRAMES_PER_S = 1_000  # ... in the long run
+GATEWAY_RESETS_MAX = 2_000  # requests taken back before the answer begins, at once, and ...
+GATEWAY_RESETS_PER_S = 200  # ... in the long run
+GATEWAY_WRITE_BYTES = 256 * KIB  # of bodies, given to the socket before the next connection has its turn
+STREAM_UNSENT_BYTES_MAX = 1 * MIB  # queued for one stream whose client does not read
+GATEWAY_UNSENT_BYTES_MAX = 64 * MIB  # the same over all streams of a connection
+GATEWAY_UNREAD_BYTES_MAX = 4 * MIB  # frames other than data for a client that does not read
+GATEWAY_HELD_BYTES_MAX = 32 * MIB  # incomplete requests of one connection
+GRPC_OVERHEAD_BYTES = 512 * KIB  # a gRPC message may be longer than --max-request-bytes by this, etcd's figure
+KEEPALIVE_MIN_DEFAULT_MS = 5_000  # --grpc-keepalive-min-time
+KEEPALIVE_INTERVAL_DEFAULT_MS = 7_200_000  # --grpc-keepalive-interval
+KEEPALIVE_TIMEOUT_DEFAULT_MS = 20_000  # --grpc-keepalive-timeout
+PING_STRIKES_MAX = 2  # pings that come too early; gRPC's figure
+PING_IDLE_MS = 7_200_000  # a client without a call pings no more often; gRPC's figure
+HTTP_HEAD_BYTES_MAX = 64 * KIB  # request line and headers
+HTTP_BODY_BYTES_MAX = 4 * MIB  # a put of --max-request-bytes in base64, and then some
+HTTP_PIPELINED_BYTES_MAX = 64 * KIB  # of requests behind one that is being answered
+HTTP_REQUEST_MS = 30_000  # from the first byte of a request to its last
+HTTP_IDLE_MS = 300_000  # between requests
+
 # -- JSON and plain HTTP (owner: gateway) ----------------------------------------------------------
 JSON_REQUESTS_PER_TURN = 64  # of the body of one stream; the rest is read in the next turns
 HEALTH_TIMEOUT_MS = 7_000  # for each answer of the member that /health waits for: etcd's ReqTimeout
