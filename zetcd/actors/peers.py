@@ -53,13 +53,15 @@ class Log(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """A connection to another member at one of its URLs; opened anew it has another life. said: hello has left on it;
-    queue: the messages of this turn."""
+    """A connection to another member at one of its URLs, the one at `at`; opened anew it has another life. said: hello
+    has left on it; left_ms: when something last did, or it was opened; queue: the messages of this turn."""
 
     member: int
     kind: int
     urls: tuple[str, ...]
     life: int
+    left_ms: int
+    at: int = 0
     said: bool = False
     welcomed: int = 0  # the listener's incarnation
     refused: str = ""
@@ -157,12 +159,20 @@ class Peers:
 
     def _open(self, member: int, kind: int, urls: tuple[str, ...]) -> None:
         self._lives += 1
-        self.lanes[member, kind] = Lane(member, kind, urls, self._lives)
+        self.lanes[member, kind] = Lane(member, kind, urls, self._lives, self._now_ms)
         self.changed = True
 
+    def _turn_elsewhere(self, lane: Lane) -> None:
+        """Try the member's next URL, if it has another one."""
+        if len(lane.urls) > 1:
+            self._lives += 1
+            lane.life, lane.at, lane.left_ms = self._lives, (lane.at + 1) % len(lane.urls), self._now_ms
+            lane.said, lane.welcomed = False, 0
+            self.changed = True
+
     def wanted(self) -> dict[LaneKey, str]:
-        """The lanes that want a socket, and to where: each life of a lane takes another one of the member's URLs."""
-        return {lane.key: lane.urls[lane.life % len(lane.urls)] for lane in self.lanes.values()}
+        """The lanes that want a socket, and to where."""
+        return {lane.key: lane.urls[lane.at] for lane in self.lanes.values()}
 
     # -- out ---------------------------------------------------------------------------------------------------------
     def send(self, message: BetweenMembers) -> bool:
@@ -215,11 +225,15 @@ class Peers:
 
     def on_sent(self, key: LaneKey) -> None:
         """The frame has left."""
-        self.lanes[key[:2]].said = True
+        lane = self.lanes[key[:2]]
+        lane.said, lane.left_ms = True, self._now_ms
 
-    def on_unsent(self, _key: LaneKey) -> None:
-        """Nobody is connected there, or too much waits already."""
+    def on_unsent(self, key: LaneKey) -> None:
+        """Nobody is connected there, or too much waits already. After a while of that another URL is tried."""
         self.counters.unsent += 1
+        lane = self.lanes[key[:2]]
+        if self._now_ms - lane.left_ms >= limits.PEER_CONNECT_MAX_MS:
+            self._turn_elsewhere(lane)
         self._returned += [message for message in self._leaving if type(message) is Forward]
 
     def take_returned(self) -> list[Forward]:
@@ -352,6 +366,7 @@ class Peers:
         self._tell(lane.member, message.reason, "refused by a peer", urls=lane.urls)
         if message.kind == PeerRefusal.REMOVED:
             self.removed = message.reason
+        self._turn_elsewhere(lane)  # somebody else may live at that address
 
     def _tell(self, member: int, reason: str, msg: str, **fields: object) -> None:
         if (member, reason) not in self._told:

@@ -202,3 +202,34 @@ def test_a_member_that_moved_is_dialed_at_its_new_address() -> None:
     welcome = encode_peer_frame([PeerWelcome(2, 20)])
     one.on_answer(next(iter(before)), welcome)  # late, of the former address
     assert all(lane.welcomed == 0 for lane in one.lanes.values())
+
+
+def test_a_member_with_several_addresses_is_tried_at_the_next_one_where_nothing_leaves() -> None:
+    """It used to stay with the one it had begun with."""
+    (one, _), (two, _) = made(1), made(2)
+    urls = ["tcp://10.0.0.2:1", "tcp://10.0.0.2:2380"]
+    one.set_members(MemberList([*known(1, 3).members, (2, "m2", urls, [], False)], []))
+
+    def where(kind: int) -> str:
+        [url] = [url for (member, lane, _), url in one.wanted().items() if (member, lane) == (2, kind)]
+        return url
+
+    def speak(now_ms: int, *, leaves: bool) -> None:
+        one.on_tick(now_ms)
+        one.send(beat(1, 2))
+        for key, _ in one.take_frames():
+            one.on_sent(key) if leaves or key[0] != 2 else one.on_unsent(key)
+
+    speak(10_000, leaves=True)
+    for now_ms in (10_100, 10_000 + limits.PEER_CONNECT_MAX_MS - 1):
+        speak(now_ms, leaves=False)
+        assert where(CONTROL) == urls[0]
+    one.changed = False
+    speak(10_000 + limits.PEER_CONNECT_MAX_MS, leaves=False)
+    assert (where(CONTROL), where(DATA), one.changed) == (urls[1], urls[0], True)
+    one.send(beat(1, 2))
+    assert exchange(one, two) == [beat(1, 2)], "hello goes first there, too"
+    speak(20_000, leaves=True)
+    assert where(CONTROL) == urls[1]
+    speak(20_000 + limits.PEER_CONNECT_MAX_MS, leaves=False)
+    assert where(CONTROL) == urls[0], "and round again"
