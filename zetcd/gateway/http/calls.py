@@ -238,7 +238,8 @@ class JsonStream(_Context):
     def finish(self) -> None:
         """See `rpc.Stream`."""
         if not self._ended():
-            self._start()
+            if not self.started:  # nothing came from the service, not even metadata
+                self.exchange.start(200, self.cors + JSON)
             self.exchange.end()
 
     def fail(self, error: RpcError) -> None:

@@ -1,0 +1,135 @@
+"""The same requests, one after the other, to real etcd 3.4 and to ours: equal status, headers and body."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.compat.gateway_json.sides import Answer, Ask, etcd, ours
+from tests.compat.oracle import Etcd, binary
+
+NEWER = {
+    "# TYPE etcd_server_healthcheck gauge",
+    "# TYPE etcd_server_healthchecks_total counter",
+}
+"""What 3.4 does not have yet."""
+SCRIPT = """
+/v3/kv/put {"key":"Zm9v","value":"YmFy"}
+/v3/kv/range {"key":"Zm9v"}
+/v3/kv/range {"key":"Zm9v","range_end":"Zm9w","limit":"1","sort_order":"DESCEND","sort_target":"KEY","keys_only":true}
+/v3/kv/range {"key":"Zm9v","revision":"99999999"}
+/v3/kv/range {"key":"Zm9v","revision":1}
+/v3/kv/range {}
+/v3/kv/range {"bogus":1}
+/v3/kv/range {bad json
+/v3/kv/range {"key":"!!!"}
+/v3beta/kv/range {"key":"Zm9v"}
+/v3alpha/kv/range {"key":"Zm9v"}
+/v3/kv/nope {}
+/v3/kv/put {"key":"Zm9v","value":"YmFy","prev_kv":true}
+/v3/kv/put {"key":"Zm9v","value":"YmFy","lease":"1234"}
+/v3/kv/deleterange {"key":"Zm9v","prev_kv":true}
+/v3/kv/txn {"compare":[{"target":"CREATE","key":"Zm9v","createRevision":"0"}],"success":[{"requestPut":{"key":"Zm9v"}}]}
+/v3/kv/txn {"success":[{"request_range":{"key":"Zm9v"}},{"request_delete_range":{"key":"YQ=="}}]}
+/v3/kv/txn {"success":[{"requestTxn":{"success":[{"requestPut":{"key":"Zm9v","value":"YmFy"}}]}}]}
+/v3/kv/txn {}
+/v3/kv/txn {"success":[{}]}
+/v3/lease/grant {"TTL":"100","ID":"4242"}
+/v3/lease/grant {"TTL":"100","ID":"4242"}
+/v3/lease/grant {"TTL":"100","ID":"-7"}
+/v3/lease/keepalive {"ID":"4242"}
+/v3/lease/keepalive {"ID":"42429"}{"ID":"4242"}
+/v3/lease/keepalive {bad
+/v3/lease/keepalive
+/v3/lease/leases {}
+/v3/watch {"create_request":{"key":"Zm9v","start_revision":"1"}}
+/v3/watch {"create_request":{"key":"Zm9v","range_end":"YQ=="}}
+/v3/watch {"create_request":{"key":"Zm9v"}}{"create_request":{"key":"Zm9v"}}{"cancel_request":{"watch_id":"1"}}
+/v3/watch {"create_request":{"key":"Zm9v","watch_id":"7","filters":["NOPUT"]}}
+/v3/watch {bad
+/v3/watch
+/v3/cluster/member/add {"peerURLs":["bogus"]}
+/v3/cluster/member/remove {"ID":"1"}
+/v3/maintenance/defragment {}
+/v3/maintenance/transfer-leadership {"targetID":"1"}
+/v3/auth/user/list {}
+/v3/auth/enable {}
+/v3/auth/user/get {"name":"x"}
+/v3/auth/authenticate {"name":"x","password":"y"}
+/v3/lock/lock {"name":"bG9jaw==","lease":"4242"}
+/v3/lock/lock {"name":"bG9jazI=","lease":"999"}
+/v3/election/campaign {"name":"ZWxlYw==","value":"dmFs","lease":"4242"}
+/v3/election/leader {"name":"ZWxlYw=="}
+/v3/election/leader {"name":"bm9uZQ=="}
+/v3/election/observe {"name":"ZWxlYw=="}
+/v3/election/observe {bad
+/v3/election/resign {}
+/v3/kv/lease/timetolive {"ID":"9"}
+/v3/lease/revoke {"ID":"4242"}
+/v3/kv/lease/revoke {"ID":"4242"}
+/v3/kv/compaction {"revision":"3"}
+/v3/kv/compaction {"revision":"0"}
+/v3/kv/compaction {"revision":"-1"}
+/v3/watch {"create_request":{"key":"Zm9v","start_revision":"1"}}
+GET /v3/kv/range
+PUT /v3/kv/range
+GET /v3/kv/nope
+GET /
+GET /v2/keys/foo
+POST /health
+POST /version
+OPTIONS /v3/kv/range
+OPTIONS /nope
+""".strip().splitlines()
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    with ours(tmp_path_factory.mktemp("zetcd")) as ask:
+        yield ask
+
+
+@pytest.fixture(scope="module")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    program = binary("3.4")
+    if program is None:
+        pytest.skip("no etcd 3.4 on this machine")
+    with Etcd.running(program, tmp_path_factory.mktemp("etcd34")) as member, etcd(member) as ask:
+        yield ask
+
+
+def asked(ask: Ask, line: str) -> Answer:
+    """One line of the script: method, if not POST, path and body."""
+    method, target = "POST", line
+    if not line.startswith("/"):
+        method, _, target = line.partition(" ")
+    path, _, body = target.partition(" ")
+    return ask(method, path, body.encode()).masked()
+
+
+def test_a_session_is_answered_as_etcd_does(gateway: Ask, oracle: Ask) -> None:
+    for line in SCRIPT:
+        assert asked(gateway, line) == asked(oracle, line), line
+
+
+def test_health_and_version_have_what_35_adds(gateway: Ask) -> None:
+    assert asked(gateway, "GET /health").body == b'{"health":"true","reason":""}'
+    for path in ("/livez", "/readyz", "/readyz/linearizable_read"):
+        assert asked(gateway, f"GET {path}").body == b"ok\n"
+
+
+def test_a_snapshot_comes_in_base64_chunks(gateway: Ask, oracle: Ask) -> None:
+    for ask in (gateway, oracle):
+        answer = asked(ask, "/v3/maintenance/snapshot {}")
+        lines = answer.body.splitlines()
+        assert answer.status == 200
+        assert len(lines) > 1
+        assert all(line.startswith(b'{"result":{') for line in lines)
+
+
+def test_metrics_have_the_names_and_types_of_etcd(gateway: Ask, oracle: Ask) -> None:
+    ours_, theirs = (
+        {line for line in asked(ask, "GET /metrics").body.decode().splitlines() if line.startswith("# TYPE etcd_")}
+        for ask in (gateway, oracle)
+    )
+    assert "# TYPE etcd_server_health_success counter" in ours_
+    assert ours_ - NEWER <= theirs
