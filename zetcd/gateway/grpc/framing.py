@@ -1,0 +1,79 @@
+"""Messages in a body, cut anywhere: compressed flag (1 byte), length (4 bytes, big endian), message."""
+
+import struct
+import zlib
+
+from zetcd.gateway.grpc import status
+from zetcd.gateway.rpc import RpcError
+
+PREFIX_BYTES = 5
+_pack = struct.Struct(">BI").pack
+
+
+def framed(message: bytes) -> bytes:
+    """An uncompressed message as it travels."""
+    return _pack(0, len(message)) + message
+
+
+class Reader:
+    """Cuts a body into messages. message_bytes_max: of one, before and after decompression."""
+
+    __slots__ = ("_buffer", "_encoding", "_max", "_need")
+
+    def __init__(self, message_bytes_max: int, encoding: str) -> None:
+        self._max = message_bytes_max
+        self._encoding = encoding
+        self._buffer = bytearray()
+        self._need = PREFIX_BYTES
+
+    @property
+    def held(self) -> int:
+        """Bytes of a message that is not complete."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """More of the body."""
+        self._buffer += data
+
+    def next(self) -> bytes | None:
+        """The next message that is complete. Raises RpcError, and is of no further use then."""
+        buffer = self._buffer
+        if len(buffer) < self._need:
+            return None
+        if self._need == PREFIX_BYTES:
+            size = int.from_bytes(buffer[1:PREFIX_BYTES], "big")
+            check_size(size, self._max)
+            self._need += size
+            if len(buffer) < self._need:
+                return None
+        message = bytes(memoryview(buffer)[PREFIX_BYTES : self._need])
+        compressed = buffer[0]
+        del buffer[: self._need]
+        self._need = PREFIX_BYTES
+        return plain(message, compressed, self._encoding, self._max) if compressed else message
+
+
+def check_size(size: int, most: int) -> None:
+    """Raises RpcError for a message larger than that."""
+    if size > most:
+        text = f"grpc: received message larger than max ({size} vs. {most})"
+        raise RpcError(status.RESOURCE_EXHAUSTED, text)
+
+
+def plain(message: bytes, compressed: int, encoding: str, most: int) -> bytes:
+    """A message decompressed. Raises RpcError."""
+    if compressed != 1:
+        raise RpcError(status.INTERNAL, f"grpc: received unexpected payload format {compressed}")
+    if encoding in ("", "identity"):
+        raise RpcError(status.INTERNAL, "grpc: compressed flag set with identity or empty encoding")
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        out = inflater.decompress(message, most + 1)
+    except zlib.error as error:
+        raise RpcError(status.INTERNAL, f"grpc: failed to decompress the received message {error}") from None
+    if len(out) > most:
+        text = f"grpc: received message after decompression larger than max ({len(out)} vs. {most})"
+        raise RpcError(status.RESOURCE_EXHAUSTED, text)
+    if not inflater.eof:
+        raise RpcError(status.INTERNAL, "grpc: failed to decompress the received message unexpected EOF")
+    return out

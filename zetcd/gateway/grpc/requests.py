@@ -1,0 +1,110 @@
+"""What a request's head says: which method, with which metadata, how long.
+
+A plan is kept with its head (`Head.memo`), so a client that repeats a head pays for it once.
+"""
+
+import base64
+import binascii
+import re
+from types import MappingProxyType
+
+from zetcd.gateway.grpc import status
+from zetcd.gateway.h2.head import Head
+from zetcd.gateway.rpc import Method, Methods
+
+_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])", re.ASCII).fullmatch
+_RESERVED = frozenset({
+    "content-type", "grpc-message-type", "grpc-encoding", "grpc-message", "grpc-status", "grpc-timeout",
+    "grpc-status-details-bin", "te",
+})  # fmt: skip
+"""Fields of the protocol itself: no metadata."""
+ENCODINGS = ("", "identity", "gzip")
+
+
+class Refused(Exception):
+    """The head alone decides. block: the answer, trailers only."""
+
+    def __init__(self, block: bytes) -> None:
+        super().__init__(block)
+        self.block = block
+
+
+class Plan:
+    """A call as its head describes it. timeout in seconds; None: none."""
+
+    __slots__ = ("encoding", "metadata", "method", "timeout")
+
+    def __init__(self, head: Head, methods: Methods) -> None:
+        """Raises Refused."""
+        self.timeout: float | None = None
+        self.encoding = ""
+        metadata = {":authority": head.authority.decode("latin-1")}
+        content = b""
+        for raw_name, raw in head.fields:
+            name = raw_name.decode("ascii")
+            if name == "content-type":
+                content = raw
+            elif name == "grpc-timeout":
+                self.timeout = _timeout(raw.decode("latin-1"))
+            elif name == "grpc-encoding":
+                self.encoding = raw.decode("latin-1")
+            elif name not in _RESERVED:
+                metadata[name] = _binary(raw) if name.endswith("-bin") else raw.decode("latin-1")
+        _check_content(content.decode("latin-1"))
+        if head.method != b"POST":
+            name = head.method.decode("latin-1")
+            text = f"http2Server.operateHeaders parsed a :method field: {name} which should be POST"
+            raise Refused(status.trailers_only(status.INTERNAL, text, 405))
+        self.method = _method(head.path.decode("latin-1"), methods)
+        if self.encoding not in ENCODINGS:
+            text = f'grpc: Decompressor is not installed for grpc-encoding "{self.encoding}"'
+            raise Refused(status.trailers_only(status.UNIMPLEMENTED, text))
+        self.metadata = MappingProxyType(metadata)
+
+
+def plan(head: Head, methods: Methods) -> Plan:
+    """The plan of head. Raises Refused."""
+    found = head.memo
+    if isinstance(found, Plan):
+        return found
+    made = Plan(head, methods)
+    head.memo = made
+    return made
+
+
+def _check_content(value: str) -> None:
+    """As gRPC servers do: ``application/grpc``, alone or followed by ``+...`` or ``;...``."""
+    kind = value.lower()
+    if kind == "application/grpc" or kind.startswith(("application/grpc+", "application/grpc;")):
+        return
+    text = f'invalid gRPC request content-type "{value}"'
+    raise Refused(status.trailers_only(status.INVALID_ARGUMENT, text, 415))
+
+
+def _method(path: str, methods: Methods) -> Method:
+    method = methods.get(path)
+    if method is not None:
+        return method
+    name = path.removeprefix("/")
+    service, slash, rest = name.rpartition("/")
+    if not slash or not path.startswith("/"):
+        raise Refused(status.trailers_only(status.UNIMPLEMENTED, f'malformed method name: "{path}"'))
+    if any(known.startswith(f"/{service}/") for known in methods):
+        raise Refused(status.trailers_only(status.UNIMPLEMENTED, f"unknown method {rest} for service {service}"))
+    raise Refused(status.trailers_only(status.UNIMPLEMENTED, f"unknown service {service}"))
+
+
+def _timeout(text: str) -> float:
+    match = _TIMEOUT(text)
+    if match is None:
+        raise Refused(status.trailers_only(status.INTERNAL, f'malformed grpc-timeout: "{text}"'))
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _binary(raw: bytes) -> str:
+    """The bytes of a ``-bin`` value as characters 0-255; padding may be missing."""
+    try:
+        return base64.b64decode(raw + b"=" * (-len(raw) % 4), validate=True).decode("latin-1")
+    except binascii.Error:
+        return raw.decode("latin-1")

@@ -1,0 +1,1 @@
+"""HTTP/1.1 requests and answers, parsed by httptools, without I/O."""

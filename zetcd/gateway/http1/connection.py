@@ -1,0 +1,279 @@
+"""One HTTP/1.1 connection: bytes in, requests to a handler one after the other, bytes out.
+
+The owner gives `receive` what the client sent, writes what `take` returns once a turn, says when the client does not
+read (`congested`), reads no more while `full`, and calls `tick` when time has passed. Requests that come while one is
+being answered wait as bytes, so answers keep their order. Whatever could be read in two ways (smuggling) is refused
+with 400 and ends the connection.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import httptools
+
+from zetcd.base import limits
+from zetcd.gateway.http1.exchange import Exchange, Request
+
+Handler = Callable[[Request, Exchange], None]
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+_PIECE = 4_096
+"""Bytes parsed at a time: so much may be parsed behind a request that is still being answered."""
+
+
+class _Refused(Exception):
+    """The connection ends with this status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class Connection:
+    """See the module. wake: called when there is output and nobody has asked for it yet; date: for the Date header."""
+
+    def __init__(
+        self, handler: Handler, wake: Callable[[], None], now: float, peer: str, date: Callable[[], str]
+    ) -> None:
+        self._handler = handler
+        self._wake = wake
+        self._peer = peer
+        self.date = date
+        self._parser = httptools.HttpRequestParser(self)
+        self._rest: deque[bytes] = deque()
+        self._rest_bytes = 0
+        self._queue: deque[tuple[Request, Exchange]] = deque()
+        self._current: Exchange | None = None
+        self._refusal: _Refused | None = None  # to be answered behind the queue
+        self._begun: float | None = None  # when the message that is being received began
+        self._quiet_since = now
+        self._now = now
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._awake = False
+        self._serving = False
+        self._last = False  # no further requests
+        self.congested = False
+        """The client does not read."""
+        self.closing = False
+        """Write what is left and close."""
+        self._reset_message()
+
+    # -- what the owner calls ---------------------------------------------------------------------
+    def receive(self, data: bytes, now: float) -> None:
+        """Bytes of the client, cut anywhere."""
+        if self.closing or self._last or self._refusal is not None:
+            return
+        self._now = now
+        self._rest.append(data)
+        self._rest_bytes += len(data)
+        self._awake = True
+        self._serve()
+        self._awake = False
+
+    @property
+    def full(self) -> bool:
+        """Enough waits behind the request that is being answered: read no more."""
+        return self._rest_bytes > limits.HTTP_PIPELINED_BYTES_MAX
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `take` would return something."""
+        return bool(self._out) and not self.congested
+
+    def take(self) -> bytes:
+        """What is to be written now."""
+        out, self._out = self._out, []
+        self._out_bytes = 0
+        if self._current is not None:
+            self._current.drained()
+        return b"".join(out)
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is under way and nothing can come: close the transport."""
+        return self.closing and not self._out
+
+    def tick(self, now: float) -> float:
+        """Give up a client that is idle or slow. Returns when to call again."""
+        request_s, idle_s = limits.HTTP_REQUEST_MS / 1000, limits.HTTP_IDLE_MS / 1000
+        self._now = now
+        if self._current is None:
+            if self._begun is not None and now >= self._begun + request_s:
+                self._refuse(_Refused(408, "request timeout"))
+            elif self._begun is None and now >= self._quiet_since + idle_s:
+                self.closing = True
+        return now + request_s / 2
+
+    def close(self) -> None:
+        """Take no further requests."""
+        self._last = True
+        self._queue.clear()
+        if self._current is None:
+            self.closing = True
+        else:
+            self._current.close_after()
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self.closing = True
+        self._queue.clear()
+        current, self._current = self._current, None
+        if current is not None:
+            current.cancel()
+
+    # -- what an exchange calls -------------------------------------------------------------------
+    def put(self, data: bytes) -> int:
+        """Queue bytes. Returns how many wait now."""
+        self._out.append(data)
+        self._out_bytes += len(data)
+        if not self._awake:
+            self._awake = True
+            self._wake()
+            self._awake = False
+        return self._out_bytes
+
+    def answered(self, exchange: Exchange, *, keep: bool) -> None:
+        """The answer is complete."""
+        if exchange is not self._current:
+            return
+        self._current = None
+        self._quiet_since = self._now
+        if not keep:
+            self.closing = True
+            self._queue.clear()
+        self._serve()
+
+    # -- serving ----------------------------------------------------------------------------------
+    def _serve(self) -> None:
+        """Hand over requests until one is not answered at once, or no more is complete."""
+        if self._serving:
+            return
+        self._serving = True
+        try:
+            while self._current is None and not self.closing:
+                if self._queue:
+                    request, self._current = self._queue.popleft()
+                    self._handler(request, self._current)
+                elif self._refusal is not None:
+                    self._refuse(self._refusal)
+                elif self._rest:
+                    self._parse()
+                else:
+                    return
+        finally:
+            self._serving = False
+
+    def _refuse(self, refusal: _Refused) -> None:
+        self._refusal = None
+        self._rest.clear()
+        self._rest_bytes = 0
+        self._current = Exchange(self, keep=False, head_only=False, http10=False)
+        self._current.respond(refusal.status, _TEXT, refusal.text.encode())
+
+    def _parse(self) -> None:
+        """The next piece of what came."""
+        data = self._rest.popleft()
+        if len(data) > _PIECE and self._body_left <= 0:
+            self._rest.appendleft(data[_PIECE:])
+            data = data[:_PIECE]
+        self._rest_bytes -= len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # We know no other protocol: the answer is that to the request without the wish, and HTTP goes on.
+            rest = data[upgrade.args[0] :]
+            self._parser = httptools.HttpRequestParser(self)
+            if rest:
+                self._rest.appendleft(rest)
+                self._rest_bytes += len(rest)
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refusal = cause if isinstance(cause, _Refused) else _Refused(400, "400 Bad Request")
+        else:
+            if self._in_head:
+                self._head_fed += len(data)
+                if self._head_fed > limits.HTTP_HEAD_BYTES_MAX + _PIECE:
+                    self._refusal = _Refused(431, "431 Request Header Fields Too Large")
+
+    # -- what the parser calls --------------------------------------------------------------------
+    def _reset_message(self) -> None:
+        self._in_head = True
+        self._head_fed = 0
+        self._head_bytes = 0
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
+        self._body_left = 0
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        self._reset_message()
+        self._begun = self._now
+
+    def on_url(self, url: bytes) -> None:
+        """Called by the parser, perhaps several times."""
+        self._url += url
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser; also for trailers, which are dropped."""
+        self._count(len(name) + len(value) + 4)
+        if not self._in_head:
+            return
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        if key in self._headers:
+            if key in ("host", "content-length", "transfer-encoding"):
+                raise _Refused(400, f"400 Bad Request: repeated {key}")
+            text = f"{self._headers[key]}, {text}"
+        self._headers[key] = text
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > limits.HTTP_HEAD_BYTES_MAX:
+            raise _Refused(431, "431 Request Header Fields Too Large")
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser."""
+        self._in_head = False
+        headers = self._headers
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise _Refused(505, "505 HTTP Version Not Supported")
+        if "host" not in headers and version == "1.1":
+            raise _Refused(400, "400 Bad Request: missing required Host header")
+        coding = headers.get("transfer-encoding")
+        if coding is not None and (coding.lower() != "chunked" or "content-length" in headers or version == "1.0"):
+            raise _Refused(400, "400 Bad Request: ambiguous length")
+        if self._parser.get_method() == b"CONNECT":
+            raise _Refused(405, "405 Method Not Allowed")
+        self._body_left = int(headers.get("content-length") or 0)
+        if self._body_left > limits.HTTP_BODY_BYTES_MAX:
+            raise _Refused(413, "413 Request Entity Too Large")
+        expect = headers.get("expect")
+        if expect is not None:
+            if expect.lower() != "100-continue":
+                raise _Refused(417, "417 Expectation Failed")
+            if version == "1.1" and self._current is None and not self._queue and (self._body_left or coding):
+                self.put(_CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        """Called by the parser."""
+        self._body += body
+        self._body_left -= len(body)
+        if len(self._body) > limits.HTTP_BODY_BYTES_MAX:
+            raise _Refused(413, "413 Request Entity Too Large")
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        self._begun = None
+        method = self._parser.get_method().decode("latin-1")
+        path, _, query = self._url.decode("latin-1").partition("?")
+        request = Request(method, path, query, self._headers, bytes(self._body), self._peer)
+        keep = self._parser.should_keep_alive() and not self._last
+        http10 = self._parser.get_http_version() == "1.0"
+        exchange = Exchange(self, keep=keep, head_only=method == "HEAD", http10=http10)
+        self._queue.append((request, exchange))
+        self._reset_message()
