@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from urllib.parse import unquote
 
-from zetcd.base.limits import MIB, REQUEST_BYTES_DEFAULT
+from zetcd.base.limits import GRPC_OVERHEAD_BYTES, REQUEST_BYTES_DEFAULT
 from zetcd.gateway.http import version
 from zetcd.gateway.http.access import Access
 from zetcd.gateway.http.answers import JSON, Exchange, Headers, Request, respond_only, respond_text
@@ -16,7 +16,6 @@ from zetcd.gateway.rpc import Method, Methods, Unary
 
 Handler = Callable[[Request, Exchange], None]
 Endpoint = Callable[[Request, Exchange, Headers], None]
-AROUND_REQUEST_BYTES = MIB // 2  # etcd's allowance for what is around a request
 V3 = "/v3/"
 V3BETA = "/v3beta/"
 
@@ -39,7 +38,7 @@ def handler(
     access = Access(cors, host_whitelist, secure)
     endpoints = _endpoints(methods, Metrics(source, counters))
     calls: dict[str, Method] = {path: methods[name] for path, name in PATHS.items() if name in methods}
-    bytes_max = max_request_bytes + AROUND_REQUEST_BYTES
+    bytes_max = max_request_bytes + GRPC_OVERHEAD_BYTES
 
     def handle(request: Request, exchange: Exchange) -> None:
         path = request.path

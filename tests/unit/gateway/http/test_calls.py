@@ -8,8 +8,7 @@ import pytest
 
 from tests.unit.gateway.http.fakes import HEADER, FakeInbound, World
 from zetcd.base.errors import FAILED_PRECONDITION, NOT_FOUND, OUT_OF_RANGE, UNAVAILABLE
-from zetcd.base.limits import JSON_REQUESTS_PER_TURN, REQUEST_BYTES_DEFAULT
-from zetcd.gateway.http.handler import AROUND_REQUEST_BYTES
+from zetcd.base.limits import GRPC_OVERHEAD_BYTES, JSON_REQUESTS_PER_TURN, REQUEST_BYTES_DEFAULT
 from zetcd.gateway.http.paths import PATHS
 from zetcd.gateway.rpc import RpcError
 from zetcd_pb import rpc_pb2 as pb
@@ -75,7 +74,7 @@ def test_a_fault_in_the_text_is_an_invalid_argument() -> None:
 
 def test_a_message_over_the_limit_is_refused_with_grpcs_words() -> None:
     world = World()
-    bound = REQUEST_BYTES_DEFAULT + AROUND_REQUEST_BYTES
+    bound = REQUEST_BYTES_DEFAULT + GRPC_OVERHEAD_BYTES
     size = bound // 3 * 3 + 3
     got = world.post("/v3/kv/put", '{"value":"' + "AAAA" * (size // 3) + '"}')
     told = f"grpc: received message larger than max ({size + 5} vs. {bound})"
