@@ -47,9 +47,9 @@ class Settings:
     cors: tuple[str, ...] = ("*",)
     host_whitelist: tuple[str, ...] = ("*",)
     max_concurrent_streams: int = 2**32 - 1
-    grpc_keepalive_min_time_ms: int = 5_000
-    grpc_keepalive_interval_ms: int = 7_200_000
-    grpc_keepalive_timeout_ms: int = 20_000
+    grpc_keepalive_min_time_ms: int = limits.KEEPALIVE_MIN_DEFAULT_MS
+    grpc_keepalive_interval_ms: int = limits.KEEPALIVE_INTERVAL_DEFAULT_MS
+    grpc_keepalive_timeout_ms: int = limits.KEEPALIVE_TIMEOUT_DEFAULT_MS
     heartbeat_interval_ms: int = limits.HEARTBEAT_INTERVAL_DEFAULT_MS
     election_timeout_ms: int = limits.ELECTION_TIMEOUT_DEFAULT_MS
     snapshot_count: int = limits.SNAPSHOT_COUNT_DEFAULT

@@ -9,17 +9,27 @@ import gc
 import signal
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-import zmq
+from urllib.parse import unquote
 
 from zetcd.base import limits
 from zetcd.base.errors import Refusal
 from zetcd.base.settings import Settings, Tls
+from zetcd.gateway.h2.policing import Policy
+from zetcd.gateway.http.handler import handler
+from zetcd.gateway.http1.connection import Handler
+from zetcd.gateway.http1.exchange import Exchange, Request
+from zetcd.gateway.link import Link
+from zetcd.gateway.port import Server, listen
+from zetcd.gateway.rpc import Methods
+from zetcd.gateway.services import methods
 
 PINGS_PER_TIMEOUT = 4
+API_MARGIN_S = 2.0
+"""By which we wait longer for api than it waits itself, so that its own answer arrives."""
+API_PATHS = ("/v3/", "/v3beta/")
 METRICS_PATHS = ("/metrics", "/health", "/livez", "/readyz")
 """What ``--listen-metrics-urls`` serves, as etcd does."""
 
@@ -65,13 +75,7 @@ class Listener:
         return self.url.startswith("https://")
 
 
-def run(
-    settings: Settings,
-    listeners: Sequence[Listener],
-    context: "zmq.Context[zmq.Socket[bytes]]",
-    notifier: Notifier,
-    log: Log,
-) -> None:
+def run(settings: Settings, listeners: Sequence[Listener], notifier: Notifier, log: Log) -> None:
     """Serve until SIGTERM or SIGINT. Raises Refusal for TLS files that are none."""
     asyncio.run(_serve(settings, listeners, notifier, log))
 
@@ -81,14 +85,66 @@ async def _serve(settings: Settings, listeners: Sequence[Listener], notifier: No
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-
+    tls = tls_context(settings.gateway_tls) if any(one.encrypted for one in listeners) else None
+    link = Link(
+        [f"ipc://run/client-{number}.sock" for number in range(settings.api_processes)],
+        timeout_s=settings.request_timeout_ms / 1000 + API_MARGIN_S,
+    )
+    services = methods(link)
+    servers = [await _listen(settings, one, tls, services, link) for one in listeners]
     _watch(loop, notifier)
     # Everything built so far lives as long as the process: keep it out of every later collection.
     gc.collect()
     gc.freeze()
-    notifier.ready()
+    if not listeners:
+        log.info("no client URL is http:// or https://: nothing to serve here")
+    notifier.ready(", ".join(one.url for one in listeners))
     await stop.wait()
     notifier.stopping()
+    await asyncio.gather(*(server.close(limits.GATEWAY_GRACE_MS / 1000) for server in servers))
+    link.close()
+
+
+async def _listen(
+    settings: Settings, listener: Listener, tls: ssl.SSLContext | None, services: Methods, link: Link
+) -> Server:
+    http: Handler = handler(
+        services,
+        link,
+        cors=settings.cors,
+        host_whitelist=settings.host_whitelist,
+        secure=listener.encrypted,
+        max_request_bytes=settings.max_request_bytes,
+    )
+    if listener.serves == "metrics":
+        http = _only(http, lambda path: path.startswith(METRICS_PATHS))
+    elif not settings.enable_grpc_gateway:
+        http = _only(http, lambda path: not path.startswith(API_PATHS))
+    return await listen(
+        [listener.socket],
+        services if listener.serves == "all" else None,
+        http,
+        tls=tls if listener.encrypted else None,
+        policy=Policy(
+            min(settings.max_concurrent_streams, limits.GATEWAY_STREAMS_MAX),
+            settings.grpc_keepalive_min_time_ms / 1000,
+            settings.grpc_keepalive_interval_ms / 1000,
+            settings.grpc_keepalive_timeout_ms / 1000,
+        ),
+        message_bytes_max=settings.max_request_bytes + limits.GRPC_OVERHEAD_BYTES,
+    )
+
+
+def _only(http: Handler, served: Callable[[str], bool]) -> Handler:
+    """http for the paths that are served, 404 for all others."""
+
+    def handle(request: Request, exchange: Exchange) -> None:
+        if served(unquote(request.path)):
+            http(request, exchange)
+        else:
+            exchange.respond(404, [("Content-Type", "text/plain; charset=utf-8")], b"404 page not found\n")
+
+    return handle
 
 
 def _watch(loop: asyncio.AbstractEventLoop, notifier: Notifier) -> None:

@@ -195,7 +195,7 @@ UNSAFE = (
     Flag("enable-lease-checkpoint", read_bool, "true", "store remaining lease times", ALWAYS),
     Flag("enable-lease-checkpoint-persist", read_bool, "true", "keep them over elections", ALWAYS),
     Flag("txn-mode-write-with-shared-buffer", read_bool, "true", "bbolt buffer", LEVELDB),
-    Flag("stop-grpc-service-on-defrag", read_bool, "false", "pause gRPC", "a defragmentation does not stop zetcd from serving"),
+    Flag("stop-grpc-service-on-defrag", read_bool, "false", "pause gRPC", "zetcd serves while it defragments"),
     Flag("feature-gates", read_words, "", "A=true,B=false", "zetcd has no feature gates"),
     Flag("enable-v2", read_bool, "false", "v2 API", V2_GONE),
     Flag("experimental-enable-v2v3", read_text, "", "v2 API on v3 storage", V2_GONE),

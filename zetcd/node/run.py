@@ -158,7 +158,7 @@ def _api(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes
     _start(loop)
 
 
-def _gateway(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
+def _gateway(settings: Settings, number: int, _context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
     from zetcd.gateway import main
 
     listeners = [
@@ -170,7 +170,7 @@ def _gateway(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[b
         )
         for url in urls
     ]
-    main.run(settings, listeners, context, notifier, logs.configure(settings, "gateway", number))
+    main.run(settings, listeners, notifier, logs.configure(settings, "gateway", number))
 
 
 def _ready_when(loop: Loop, ready: Callable[[], bool], notifier: Notifier) -> None:
