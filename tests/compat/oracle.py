@@ -130,11 +130,15 @@ class Etcd:
         """Client URL."""
         return f"http://127.0.0.1:{self.port}"
 
+    def reserve(self) -> None:
+        """Choose the ports before the start, for whoever has to know them."""
+        if not self.port:
+            self.port, self.peer = free_ports(2)
+
     def start(self) -> None:
         """Start on fresh ports (the first time) and wait until a linearizable read is answered."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        if not self.port:
-            self.port, self.peer = free_ports(2)
+        self.reserve()
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(self._command(), stdout=log, stderr=log, env=self._environment())
         deadline = time.monotonic() + START_S

@@ -287,7 +287,7 @@ class ApplyActor(Actor):
             self._read()
         if self._long:
             self._step_long()
-        self.deferred.exports.end_turn()
+        self.deferred.end_turn()
         for peer, load in self._loads.items():
             if not load.done:
                 self.send(peer, load.next_slice(self.machine))
@@ -443,7 +443,7 @@ class ApplyActor(Actor):
 
     # -- going down to LevelDB, and telling raft -------------------------------------------------------------------
     def _maybe_flush(self) -> None:
-        soon = self.deferred.exports.wants_flush
+        soon = self.deferred.wants_flush
         asking = soon or self._unasked >= limits.FLUSH_ASK_BYTES or self._stopping or self.machine.building
         if asking and self._flushing is None:
             self._unasked = 0

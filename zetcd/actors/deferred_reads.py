@@ -43,6 +43,7 @@ class DeferredReads:
         self._sweeps: list[tuple[ApiLink, int, int]] = []
         self._defragments: list[tuple[ApiLink, int]] = []
         self._defragmenting = False
+        self._defragment_from = 0  # the flush that has to be over first
         self.handlers: dict[type, Callable[[ApiLink, int, Any], None]] = {
             CompactWait: self._on_compact_wait,
             Defragment: self._on_defragment,
@@ -78,10 +79,22 @@ class DeferredReads:
             self._sweeps = [item for item in self._sweeps if item[2] > swept]
 
     def _on_defragment(self, api: ApiLink, sequence: int, _query: Defragment) -> None:
-        if self._files is not None and not self._defragmenting:
-            self._defragmenting = True
-            self._files.submit(_Files(self._machine))
+        if not self._defragmenting:
+            self._defragment_from = self._machine.next_flush
         self._defragments.append((api, sequence))
+
+    @property
+    def wants_flush(self) -> bool:
+        """Whether something waits for what is executed and not synced yet."""
+        return self._defragment_from > self._machine.flushes or self.exports.wants_flush
+
+    def end_turn(self) -> None:
+        """A slice of a snapshot; the compaction of the files, once they hold what was written when it was asked for."""
+        self.exports.end_turn()
+        if self._defragments and not self._defragmenting and self._defragment_from <= self._machine.flushes:
+            self._defragmenting = True
+            if self._files is not None:
+                self._files.submit(_Files(self._machine))
 
     def on_defragmented(self) -> None:
         """All files have been compacted once; whoever asked in the meantime is answered, too."""

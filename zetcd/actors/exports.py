@@ -22,9 +22,9 @@ from zetcd.wire.results import Done, Exported, Failed
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """upto: applied index that the flush has to reach first; asked: sequence of the read that waits, 0 for none."""
+    """flush: the one that has to be over first; asked: sequence of the read that waits, 0 for none."""
 
-    upto: int
+    flush: int
     asked: int
     export: Export | None = None
 
@@ -43,7 +43,7 @@ class Exports:
         if self._scratch is None or len(self._open) >= limits.EXPORTS_MAX:
             self._fail(api, sequence, TOO_MANY_REQUESTS)
         else:
-            self._open[api, query.id] = _Open(self._machine.applied, sequence)
+            self._open[api, query.id] = _Open(self._machine.next_flush, sequence)
 
     def read(self, api: ApiLink, sequence: int, query: ReadExport) -> None:
         """Its next chunk."""
@@ -75,11 +75,11 @@ class Exports:
     @property
     def wants_flush(self) -> bool:
         """Whether one waits for what is not synced yet."""
-        flushed = self._machine.flushed_index
-        return any(each.export is None and each.upto > flushed for each in self._open.values())
+        flushes = self._machine.flushes
+        return any(each.export is None and each.flush > flushes for each in self._open.values())
 
     def _ready(self, each: _Open) -> bool:
-        return bool(each.asked) and (each.export is not None or each.upto <= self._machine.flushed_index)
+        return bool(each.asked) and (each.export is not None or each.flush <= self._machine.flushes)
 
     @property
     def busy(self) -> bool:

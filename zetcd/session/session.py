@@ -263,7 +263,8 @@ class Session:
             outcome_unknown=not repeatable and leaves_unknown(error),
             compact_revision=compact_revision,
         )
-        if not (refused or (repeatable and worth_repeating(error))):
+        wanted_leader = call.request.require_leader and error.message == etcd.NO_LEADER.message
+        if wanted_leader or not (refused or (repeatable and worth_repeating(error))):
             call.waiter.set_exception(failure)
             return
         call.failure = failure

@@ -9,7 +9,8 @@ Rules:
 3. A progress reply promises that everything up to its revision was sent, so it moves next_revision forward: a quiet
    watch is not overtaken by compaction.
 4. A watch whose taker has too much undelivered is cancelled at the server and created again when there is room.
-5. A stream that is silent is asked for progress; "no watch on this stream" means that the server has lost it.
+5. A stream that has ended for want of a leader takes with it the watches that require one.
+6. A stream that is silent is asked for progress; "no watch on this stream" means that the server has lost it.
 """
 
 from collections.abc import Callable
@@ -290,9 +291,19 @@ class Watches:
         elif error.message == etcd.NO_WATCH_STREAM.message:
             if self._watches:
                 self._restart(now)
+        elif error.message == etcd.NO_LEADER.message:
+            self._end_requiring(Error(error.code, error.message), now)
         elif any(watch.state == CREATING for watch in self._watches.values()):
             self._refuse(Error(error.code, error.message))
         elif self._watches:
+            self._restart(now)
+
+    def _end_requiring(self, error: Error, now: float) -> None:
+        """The member knows no leader: the stream is over, and with it the watches that wanted one."""
+        for watch in [each for each in self._watches.values() if each.request.require_leader]:
+            del self._watches[watch.id]
+            self._end(watch, error)
+        if self._watches:
             self._restart(now)
 
     def close_all(self) -> None:

@@ -3,7 +3,7 @@
 - ``key``: u64 revision, ``_``, u64 sub-revision, and behind it ``t`` for a deletion -> mvccpb.KeyValue, of a deletion
   with the key alone
 - ``lease``: u64 id -> leasepb.Lease
-- ``meta``: ``consistent_index``, ``term``, ``confState``, ``scheduledCompactRev``, ``finishedCompactRev`` -> as 3.5 has it
+- ``meta``: ``consistent_index``, ``term``, ``confState``, ``scheduledCompactRev``, ``finishedCompactRev`` -> as in 3.5
 - ``members``, ``members_removed``: id as 16 hexadecimal digits -> JSON; ``removed``
 - ``alarm``: etcdserverpb.AlarmMember -> nothing
 - ``cluster``: ``clusterVersion`` -> ``3.5.0``; ``auth``: ``authRevision`` -> u64 1; ``authRoles``, ``authUsers``: empty

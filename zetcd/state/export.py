@@ -141,7 +141,7 @@ class Export:
             count = max(1, min(limits.EXPORT_SLICE_ROWS, limits.EXPORT_SLICE_BYTES * count // size))
 
     # -- both passes: the sources of the buckets -------------------------------------------------------------------
-    def _keys(self, measuring: bool) -> Iterator[Pair | None]:  # noqa: FBT001 - see `Source`
+    def _keys(self, measuring: bool) -> Iterator[Pair | None]:
         notes = self._notes
         assert notes is not None
         notes.seek(b"")
@@ -173,7 +173,7 @@ class Export:
         key = at[1:] if table == keys.CURRENT else keys.split_former_key(at[1:])[0]
         return backend.key_value(key, found[0][1])
 
-    def _leases(self, _measuring: bool) -> Iterator[Pair | None]:  # noqa: FBT001 - see `Source`
+    def _leases(self, _measuring: bool) -> Iterator[Pair | None]:
         """etcd orders ids as unsigned numbers: the negative ones come last."""
         for negative in (False, True):
             for pairs in self._slices(keys.LEASES, b"" if negative else _FIRST_POSITIVE):
@@ -200,6 +200,6 @@ class Export:
         }
 
 
-def _listed(pairs: list[tuple[bytes, bytes]], _measuring: bool) -> Iterator[Pair]:  # noqa: FBT001 - see `Source`
+def _listed(pairs: list[tuple[bytes, bytes]], _measuring: bool) -> Iterator[Pair]:
     for key, value in pairs:
         yield key, len(value), value

@@ -51,7 +51,7 @@ class Machine:
     __slots__ = (
         "_alarms", "_building", "_dirty_since", "_execution", "_flushing", "_leases", "_members", "_overlay",
         "_promised", "_promised_bytes", "_queries", "_store", "_sweeper", "applied", "applied_term", "flushed_index",
-        "flushed_term",
+        "flushed_term", "flushes",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, alive: Callable[[], None] = lambda: None) -> None:
@@ -66,6 +66,7 @@ class Machine:
         self._members = Members(overlay)
         self._alarms = Alarms(overlay)
         self._execution = Execution(self._store, self._leases, self._members, self._alarms)
+        self.flushes = 0  # completed in this life
         self._promised: list[Put] = []  # answered, to be executed by `settle`
         self._promised_bytes = 0
         self._building: Flush | None = None  # frozen, batch not yet complete
@@ -330,6 +331,14 @@ class Machine:
         self._flushing = None
         self._overlay.flushed()
         self.flushed_index, self.flushed_term = flush.index, flush.term
+        self.flushes += 1
+
+    @property
+    def next_flush(self) -> int:
+        """What `flushes` will say when everything written until now is synced: entries, and what the sweep removed."""
+        under_way = self._building is not None or self._flushing is not None
+        dirty = self._overlay.active_bytes + self._promised_bytes
+        return self.flushes + under_way + bool(dirty)
 
     def _state(self) -> State:
         store = self._store
