@@ -264,7 +264,8 @@ class Session:
             compact_revision=compact_revision,
         )
         wanted_leader = call.request.require_leader and error.message == etcd.NO_LEADER.message
-        if wanted_leader or not (refused or (repeatable and worth_repeating(error))):
+        nobody_else = len(self._endpoints) == 1 and error.message == etcd.LEARNER_UNSUPPORTED.message
+        if wanted_leader or nobody_else or not (refused or (repeatable and worth_repeating(error))):
             call.waiter.set_exception(failure)
             return
         call.failure = failure

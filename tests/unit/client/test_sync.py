@@ -80,6 +80,20 @@ def test_what_a_learner_refuses_another_member_answers(stub: Stub) -> None:
         assert b"a" in stub.keys
 
 
+def test_a_learner_alone_is_not_asked_again_and_again() -> None:
+    """It used to be, until the deadline."""
+    with Stub() as learner:
+        learner.refuse = lambda _: refuse(etcd.LEARNER_UNSUPPORTED)
+        with Client([learner.endpoint], timeout=10) as client:
+            for ask in (lambda: client.put("a", "1"), lambda: client.get("a"), client.member_list):
+                with pytest.raises(Error, match="rpc not supported for learner") as raised:
+                    ask()
+                assert not raised.value.outcome_unknown
+        assert [request["op"] for request in learner.requests if request["op"] != "watch_progress"] == [
+            "put", "range", "member_list",
+        ]  # fmt: skip
+
+
 def test_transactions(client: Client) -> None:
     def claim() -> TxnReply:
         absent = compare.version("lock", "==", 0)
