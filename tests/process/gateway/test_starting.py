@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from tests.process.cluster import wait_for
 from tests.process.gateway.members import ETCDCTL, LIMIT_S, READY, EtcdStyle, run_ctl, watching
 
+PROGRAM = str(Path(sys.executable).with_name("zetcd"))
 pytestmark = pytest.mark.skipif(not ETCDCTL.exists(), reason="needs etcdctl 3.4 (Debian: etcd-client)")
 
 
@@ -290,3 +292,25 @@ def test_the_store_of_etcd_is_not_taken_for_an_empty_directory(tmp_path: Path) -
     assert one.process.wait(LIMIT_S) == 1
     assert "holds the data of etcd" in one.log
     assert [path.name for path in (one.data_dir / "member").iterdir()] == ["snap"]
+
+
+def test_a_gateway_without_urls_idles_until_it_is_stopped(tmp_path: Path) -> None:
+    """Every member has the unit, whatever its URLs are: a restart without end would be worse than an idle process."""
+    url = "tcp://127.0.0.1:1"
+    argv = [PROGRAM, "actor", "gateway", "0", "--name", "m1", "--data-dir", str(tmp_path / "data"),
+            "--listen-client-urls", url, "--advertise-client-urls", url]  # fmt: skip
+    with subprocess.Popen(argv, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr is not None
+            assert b"nothing to serve here" in process.stderr.readline()
+            process.terminate()
+            assert process.wait(LIMIT_S) == 0
+        finally:
+            process.kill()
+
+
+def test_a_connection_that_says_nothing_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    with EtcdStyle(tmp_path) as one, socket.create_connection(("127.0.0.1", one.port)), watching(one.url, "k") as _:
+        wait_for(lambda: True if _streams(one) >= 2 else None, "both connections")
+        assert one.stop() == -signal.SIGTERM
+        assert "killed: it did not stop in time" not in one.log
