@@ -52,7 +52,8 @@ def restored(version: str, file: Path, etcd: Etcd) -> None:
     peer = f"http://127.0.0.1:{etcd.peer}"
     done = subprocess.run(
         [
-            TOOLS[version], "snapshot", "restore", file, "--name", "oracle", "--data-dir", etcd.directory / "data",
+            str(TOOLS[version]), "snapshot", "restore", str(file), "--name", "oracle",
+            "--data-dir", f"{etcd.directory}/data",
             "--initial-cluster", f"oracle={peer}", "--initial-advertise-peer-urls", peer,
         ],
         capture_output=True, text=True, check=False, timeout=60, env={"ETCDCTL_API": "3"},
@@ -61,7 +62,7 @@ def restored(version: str, file: Path, etcd: Etcd) -> None:
 
 
 def tool_status(version: str, file: Path) -> dict[str, int]:
-    command = [TOOLS[version], "snapshot", "status", file, "-w", "json"]
+    command = [str(TOOLS[version]), "snapshot", "status", str(file), "-w", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env={"ETCDCTL_API": "3"})
     assert done.returncode == 0, done.stderr
     status: dict[str, int] = json.loads(done.stdout)

@@ -76,13 +76,13 @@ class Console:
     def connect(self, endpoints: list[str]) -> "Client":
         """A client of these endpoints. Raises Exit where they, or the flags about them, cannot be used."""
         self.check_format()
-        self._check_security()
+        self.check_security()
         from zetcd.client.sync import Client
 
         dial = self.parsed.seconds("dial-timeout")
         try:
             return Client(
-                [_address(endpoint) for endpoint in endpoints],
+                [address(endpoint) for endpoint in endpoints],
                 timeout=self.timeout,
                 connect_timeout=dial,
                 sockets=1,
@@ -93,13 +93,14 @@ class Console:
     def connect_async(self) -> "AsyncClient":
         """A client for asyncio, of all endpoints."""
         self.check_format()
-        self._check_security()
+        self.check_security()
         from zetcd.client.aio import AsyncClient
 
-        addresses = [_address(endpoint) for endpoint in self.endpoints]
+        addresses = [address(endpoint) for endpoint in self.endpoints]
         return AsyncClient(addresses, timeout=self.timeout, connect_timeout=self.parsed.seconds("dial-timeout"))
 
-    def _check_security(self) -> None:
+    def check_security(self) -> None:
+        """Raises Exit where flags ask for what the server does not have."""
         for name in ("cert", "key", "cacert"):
             if name in self.parsed.changed and not self.parsed.text(name):
                 raise Exit(BAD_ARGS, f"empty string is passed to --{name} option")
@@ -122,7 +123,7 @@ class Console:
         client = self.client
         limit = self.timeout if timeout is None else timeout
         try:
-            return client.call(request, timeout=limit, endpoint=_address(endpoint) if endpoint else None)
+            return client.call(request, timeout=limit, endpoint=address(endpoint) if endpoint else None)
         except Error as error:
             raise Exit(code, frame.format(error.message)) from None
 
@@ -136,7 +137,7 @@ class Console:
             self._client.close()
 
 
-def _address(endpoint: str) -> str:
+def address(endpoint: str) -> str:
     """tcp:// in front of a bare host:port. Raises Exit for URLs of another protocol."""
     if endpoint.startswith(_SCHEMES):
         return endpoint

@@ -184,7 +184,20 @@ COMMANDS: tuple[Command, ...] = (
     _command("bash", "Prints the completion script for bash", "completion:bash", (), _COMPLETION_LONG, "completion"),
     _command("fish", "Prints the completion script for fish", "completion:fish", (), _COMPLETION_LONG, "completion"),
     _command("zsh", "Prints the completion script for zsh", "completion:zsh", (), _COMPLETION_LONG, "completion"),
+    _command(
+        "defrag [options]",
+        "Compacts the files of each endpoint's store",
+        "snapshot:defrag",
+        (_CLUSTER, flag("data-dir", "", "of a member that is not running: there is nothing to do, and it says so")),
+        "The member goes on serving meanwhile. It does most of this by itself: defrag frees the space sooner.",
+    ),
     _command("del [options] <key> [range_end]", "Deletes a key or the keys [key, range_end)", "kv:delete", DEL_FLAGS),
+    _group("downgrade", "Downgrade of the cluster (etcdctl 3.5)"),
+    _command("cancel", "Ends a downgrade that was enabled", "downgrade:cancel", group="downgrade"),
+    _command("enable <TARGET_VERSION>", "Begins a downgrade", "downgrade:enable", group="downgrade"),
+    _command(
+        "validate <TARGET_VERSION>", "Asks whether a downgrade is possible", "downgrade:validate", group="downgrade"
+    ),
     _command(
         "elect <election-name> [proposal]",
         "Takes part in a leader election, or observes it",
@@ -269,6 +282,23 @@ COMMANDS: tuple[Command, ...] = (
         "kv:put",
         PUT_FLAGS,
         _PUT_LONG,
+    ),
+    _group("snapshot", "Snapshots of a member's store"),
+    _command(
+        "save <filename>",
+        "Saves the store of the endpoint as a file that etcd reads, too",
+        "snapshot:save",
+        (),
+        "The file is a bbolt database with its SHA-256 behind it: etcdctl and etcdutl restore it.",
+        "snapshot",
+    ),
+    _command(
+        "status <filename>",
+        "Prints what a snapshot file holds",
+        "snapshot:status",
+        (),
+        "With -w simple the columns are hash, revision, total keys, total size.",
+        "snapshot",
     ),
     _command(
         "txn [options]",

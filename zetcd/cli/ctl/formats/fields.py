@@ -128,6 +128,11 @@ def _hashes(reply: Reply) -> str:
     )
 
 
+def _snapshot(reply: Reply) -> str:
+    size = _line("Keys", reply["totalKey"]) + _line("Size", reply["totalSize"])
+    return _line("Hash", reply["hash"]) + _line("Revision", reply["revision"]) + size
+
+
 def _health(reply: Reply) -> str:
     return "".join(
         _line("Endpoint", quote(row["endpoint"].encode()))
@@ -155,6 +160,7 @@ _TEXTS = {
     "statuses": _statuses,
     "hashes": _hashes,
     "health": _health,
+    "snapshot": _snapshot,
 }
 
 

@@ -119,5 +119,6 @@ PRINTERS: dict[str, Printer] = {kind: _printer(message) for kind, message in KIN
     "members": _members,
     "statuses": _statuses,
     "hashes": _hashes,
+    "snapshot": lambda reply, _: encode(reply),
     "health": _health,
 }

@@ -5,6 +5,7 @@ from zetcd.cli.ctl.golang import human_bytes
 
 MEMBER_HEADINGS = ("ID", "STATUS", "NAME", "PEER ADDRS", "CLIENT ADDRS", "IS LEARNER")
 HEALTH_HEADINGS = ("ENDPOINT", "HEALTH", "TOOK", "ERROR")
+SNAPSHOT_HEADINGS = ("HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE")
 HASH_HEADINGS = ("ENDPOINT", "HASH")
 STATUS_HEADINGS = (
     "ENDPOINT",
@@ -71,3 +72,9 @@ def hash_rows(reply: Reply) -> list[list[str]]:
 def health_rows(reply: Reply) -> list[list[str]]:
     """One row per endpoint."""
     return [[e["endpoint"], truth(e["health"]), e["took"], e["error"]] for e in reply["endpoints"]]
+
+
+def snapshot_rows(reply: Reply) -> list[list[str]]:
+    """The one row of a snapshot file."""
+    size = human_bytes(reply["totalSize"])
+    return [[f"{reply['hash']:x}", str(reply["revision"]), str(reply["totalKey"]), size]]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from zetcd.cli.ctl.formats import Options, Printer, Reply
-from zetcd.cli.ctl.formats.rows import hash_rows, member_rows, status_rows
+from zetcd.cli.ctl.formats.rows import hash_rows, member_rows, snapshot_rows, status_rows
 from zetcd.cli.ctl.formats.schema import ALARMS, EVENTS
 
 
@@ -134,4 +134,5 @@ PRINTERS: dict[str, Printer] = {
     "statuses": lambda r, _: _joined(status_rows(r)),
     "hashes": lambda r, _: _joined(hash_rows(r)),
     "health": _health,
+    "snapshot": lambda r, _: _joined(snapshot_rows(r)),
 }

@@ -12,10 +12,12 @@ from zetcd.cli.ctl.formats.rows import (
     HASH_HEADINGS,
     HEALTH_HEADINGS,
     MEMBER_HEADINGS,
+    SNAPSHOT_HEADINGS,
     STATUS_HEADINGS,
     hash_rows,
     health_rows,
     member_rows,
+    snapshot_rows,
     status_rows,
 )
 
@@ -88,4 +90,14 @@ def _health(reply: Reply, _: Options) -> bytes:
     return render(HEALTH_HEADINGS, health_rows(reply))
 
 
-PRINTERS: dict[str, Printer] = {"members": _members, "statuses": _statuses, "hashes": _hashes, "health": _health}
+def _snapshot(reply: Reply, _: Options) -> bytes:
+    return render(SNAPSHOT_HEADINGS, snapshot_rows(reply))
+
+
+PRINTERS: dict[str, Printer] = {
+    "members": _members,
+    "statuses": _statuses,
+    "hashes": _hashes,
+    "health": _health,
+    "snapshot": _snapshot,
+}
