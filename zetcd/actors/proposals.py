@@ -148,6 +148,8 @@ class Proposals:
         error: Error | None = Error(message.code, message.message)
         if error in MOVED:
             error = self._hold(proposal)
+            # Whoever refuses and still seems to lead is handing over, and would refuse it again.
+            self._release_due |= self._core is not None and self._core.leader != message.source
         if error is not None:
             self._refuse(proposal.peer, proposal.message, error)
 

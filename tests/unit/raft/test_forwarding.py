@@ -1,11 +1,16 @@
 """What becomes of proposals that were forwarded to a leader that died (rule 8)."""
 
+from tests.paper.stepping import make
 from zetcd.actors.actor import Peer
 from zetcd.actors.forwarding import Forwarding, Proposal
+from zetcd.actors.peers import Peers
+from zetcd.actors.proposals import Proposals
+from zetcd.base.errors import LEADER_CHANGED, Error
+from zetcd.base.settings import Settings
 from zetcd.raft.log import Log
 from zetcd.wire.entry import Block, Entry, NoOp, Put, encode_entries
-from zetcd.wire.local import Propose
-from zetcd.wire.peer import ForwardRefused
+from zetcd.wire.local import MemberList, Message, Propose
+from zetcd.wire.peer import Forward, ForwardRefused, Heartbeat, decode_peer_frame
 
 API = Peer("api", 0, 77)
 NO_OP = encode_entries([Entry(0, 0, NoOp())])
@@ -76,3 +81,66 @@ def test_rule_08_what_was_refused_or_belongs_to_the_present_term_is_not_decided_
     assert forwarding.refused(ForwardRefused(2, 2, 1, 5, 1, 14, "")) is not None
     forwarding.forward(proposal(1), 3, 1, 3, 1)
     assert not forwarding.settle(log_of((1, 1, NO_OP), (3, 1, NO_OP), committed=2), 100)
+
+
+class Raft:
+    """What `Proposals` needs of a follower."""
+
+    settings = Settings()
+    member = 1
+    refusal: Error | None = None
+
+    def __init__(self) -> None:
+        self.peers = Peers("m1", [], 5, Silent())
+        self.peers.identify(9, 1)
+        self.peers.set_members(MemberList([(n, f"m{n}", [f"tcp://h{n}:1"], [], False) for n in (1, 2, 3)], []))
+        self.told: list[Message] = []
+
+    def append(self, _kind: int, _count: int, _data: bytes) -> Error | None:
+        raise AssertionError("it does not lead")
+
+    def send(self, _peer: Peer, message: Message) -> None:
+        self.told.append(message)
+
+    def forwards(self) -> list[Forward]:
+        found = []
+        for key, data in self.peers.take_frames():
+            self.peers.on_sent(key)
+            found += [
+                message for message in decode_peer_frame(data) if isinstance(message, Forward) and not message.kind
+            ]
+        return found
+
+
+class Silent:
+    def info(self, msg: str, **fields: object) -> None: ...
+
+    warn = info
+
+
+def test_rule_08_what_a_former_leader_refuses_goes_to_the_present_one_at_once() -> None:
+    raft, core = Raft(), make((1,))
+    proposals = Proposals(raft, 5)
+    proposals.start(core)
+    core.step(Heartbeat(2, 2, 1, 0, 1))
+    proposals.on_propose(API, proposal(1).message)
+    [forward] = raft.forwards()
+    assert forward.target == 2
+    refused = ForwardRefused(2, 2, 1, 5, forward.sequence, LEADER_CHANGED.code, LEADER_CHANGED.message)
+
+    proposals.on_forward_refused(refused)  # it still seems to lead, and is handing over
+    proposals.end_turn()
+    assert raft.forwards() == []
+    proposals.on_tick(100)
+    proposals.end_turn()
+    [forward] = raft.forwards()
+
+    core.step(Heartbeat(3, 3, 1, 0, 1))
+    proposals.on_leader()
+    proposals.end_turn()
+    assert raft.forwards() == []
+    proposals.on_forward_refused(ForwardRefused(3, 2, 1, 5, forward.sequence, refused.code, refused.message))
+    proposals.end_turn()
+    [forward] = raft.forwards()
+    assert (forward.target, forward.term, forward.first_sequence) == (3, 3, 1)
+    assert raft.told == []
