@@ -55,6 +55,8 @@ GATEWAY_WRITE_BYTES = 256 * KIB  # of bodies, given to the socket before the nex
 STREAM_UNSENT_BYTES_MAX = 1 * MIB  # queued for one stream whose client does not read
 GATEWAY_UNSENT_BYTES_MAX = 64 * MIB  # the same over all streams of a connection
 GATEWAY_UNREAD_BYTES_MAX = 4 * MIB  # frames other than data for a client that does not read
+GATEWAY_HELD_BYTES_MAX = 32 * MIB  # incomplete requests of one connection ...
+GATEWAY_HELD_TOTAL_BYTES_MAX = 256 * MIB  # ... and of all
 GRPC_OVERHEAD_BYTES = 512 * KIB  # a gRPC message may be longer than --max-request-bytes by this, etcd's figure
 KEEPALIVE_MIN_DEFAULT_MS = 5_000  # --grpc-keepalive-min-time
 KEEPALIVE_INTERVAL_DEFAULT_MS = 7_200_000  # --grpc-keepalive-interval
@@ -69,6 +71,7 @@ HTTP_IDLE_MS = 300_000  # between requests
 
 # -- JSON and plain HTTP (owner: gateway) ----------------------------------------------------------
 JSON_REQUESTS_PER_TURN = 64  # of the body of one stream; the rest is read in the next turns
+JSON_VALUES_MAX = 20_000  # and escapes, in a text that takes the slow reader; and in one list of a request
 HEALTH_TIMEOUT_MS = 7_000  # for each answer of the member that /health waits for: etcd's ReqTimeout
 
 # -- watch (owner: api) ----------------------------------------------------------------------------

@@ -9,16 +9,21 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
+from functools import partial
 from typing import Protocol
 
 from zetcd.base import limits
 from zetcd.gateway.grpc.deadlines import Deadlines
-from zetcd.gateway.grpc.service import Service
+from zetcd.gateway.grpc.service import MESSAGE_BYTES_MAX, Service
 from zetcd.gateway.h2.connection import Connection as H2Connection
 from zetcd.gateway.h2.frames import PREFACE
+from zetcd.gateway.h2.head import Head
 from zetcd.gateway.h2.policing import Policy
+from zetcd.gateway.h2.stream import Stream
+from zetcd.gateway.held import Held
 from zetcd.gateway.http1.connection import Connection as Http1Connection
-from zetcd.gateway.http1.connection import Handler
+from zetcd.gateway.http1.exchange import Handler
+from zetcd.gateway.http1.over_h2 import Incoming
 from zetcd.gateway.rpc import Methods
 
 Address = tuple[str, int]
@@ -128,10 +133,14 @@ class Port(asyncio.Protocol):
         self._first = b""
         server, now = self._server, self._loop.time()
         if data.startswith(PREFACE) and server.methods is not None:
-            service = Service(server.methods, server.deadlines, self.peer, server.message_bytes_max)
+            held = Held(limits.GATEWAY_HELD_BYTES_MAX, server.held)
+            otherwise = partial(_over_h2, server.http, self.peer, held)
+            service = Service(
+                server.methods, server.deadlines, self.peer, server.message_bytes_max, held=held, otherwise=otherwise
+            )
             wire: Wire = H2Connection(service, self.wake, now, server.policy)
         else:
-            wire = Http1Connection(server.http, self.wake, now, self.peer, server.date)
+            wire = Http1Connection(server.http, self.wake, now, self.peer, date=server.date, held=server.held)
         self._wire = wire
         if self._timer is not None:
             self._timer.cancel()
@@ -194,6 +203,7 @@ class Server:
         self.message_bytes_max = message_bytes_max
         self.connections_max = connections_max
         self.deadlines = Deadlines(self.loop)
+        self.held = Held(limits.GATEWAY_HELD_TOTAL_BYTES_MAX)
         self.ports: dict[Port, None] = {}
         self.listeners: list[asyncio.Server] = []
         self._empty: asyncio.Future[None] | None = None
@@ -236,7 +246,7 @@ async def listen(
     *,
     tls: ssl.SSLContext | None = None,
     policy: Policy | None = None,
-    message_bytes_max: int = limits.REQUEST_BYTES_DEFAULT + limits.GRPC_OVERHEAD_BYTES,
+    message_bytes_max: int = MESSAGE_BYTES_MAX,
     connections_max: int = limits.GATEWAY_CONNECTIONS_MAX,
 ) -> Server:
     """Serve on sockets that are bound, or on addresses, which other processes may bind too (SO_REUSEPORT).
@@ -254,6 +264,10 @@ async def listen(
             )
         server.listeners.append(listener)
     return server
+
+
+def _over_h2(http: Handler, peer: str, held: Held, stream: Stream, head: Head) -> Incoming:
+    return Incoming(stream, head, http, peer, held=held)
 
 
 def _peer(name: object) -> str:

@@ -4,6 +4,7 @@ import struct
 import zlib
 
 from zetcd.gateway.grpc import status
+from zetcd.gateway.held import Held
 from zetcd.gateway.rpc import RpcError
 
 PREFIX_BYTES = 5
@@ -16,24 +17,35 @@ def framed(message: bytes) -> bytes:
 
 
 class Reader:
-    """Cuts a body into messages. message_bytes_max: of one, before and after decompression."""
+    """Cuts a body into messages. message_bytes_max: of one, before and after decompression; held: what is not complete.
 
-    __slots__ = ("_buffer", "_encoding", "_max", "_need")
+    `close` it: what it holds counts until then.
+    """
 
-    def __init__(self, message_bytes_max: int, encoding: str) -> None:
+    __slots__ = ("_buffer", "_encoding", "_held", "_max", "_need")
+
+    def __init__(self, message_bytes_max: int, encoding: str, held: Held) -> None:
+        self._held = held
         self._max = message_bytes_max
         self._encoding = encoding
         self._buffer = bytearray()
         self._need = PREFIX_BYTES
 
     @property
-    def held(self) -> int:
-        """Bytes of a message that is not complete."""
-        return len(self._buffer)
+    def broken_off(self) -> bool:
+        """Whether a message has begun and is not complete."""
+        return bool(self._buffer)
 
     def feed(self, data: bytes) -> None:
-        """More of the body."""
+        """More of the body. Raises RpcError if too much is held."""
         self._buffer += data
+        if not self._held.take(len(data)):
+            raise RpcError(status.RESOURCE_EXHAUSTED, "grpc: too many incomplete requests")
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._held.give(len(self._buffer))
+        self._buffer = bytearray()
 
     def next(self) -> bytes | None:
         """The next message that is complete. Raises RpcError, and is of no further use then."""
@@ -49,6 +61,7 @@ class Reader:
         message = bytes(memoryview(buffer)[PREFIX_BYTES : self._need])
         compressed = buffer[0]
         del buffer[: self._need]
+        self._held.give(self._need)
         self._need = PREFIX_BYTES
         return plain(message, compressed, self._encoding, self._max) if compressed else message
 
@@ -69,8 +82,8 @@ def plain(message: bytes, compressed: int, encoding: str, most: int) -> bytes:
     inflater = zlib.decompressobj(wbits=31)
     try:
         out = inflater.decompress(message, most + 1)
-    except zlib.error as error:
-        raise RpcError(status.INTERNAL, f"grpc: failed to decompress the received message {error}") from None
+    except zlib.error:
+        raise RpcError(status.INTERNAL, "grpc: failed to decompress the received message gzip: invalid data") from None
     if len(out) > most:
         text = f"grpc: received message after decompression larger than max ({len(out)} vs. {most})"
         raise RpcError(status.RESOURCE_EXHAUSTED, text)

@@ -9,6 +9,7 @@ import re
 from types import MappingProxyType
 
 from zetcd.gateway.grpc import status
+from zetcd.gateway.h2.fields import encode
 from zetcd.gateway.h2.head import Head
 from zetcd.gateway.rpc import Method, Methods
 
@@ -30,13 +31,17 @@ class Refused(Exception):
         self.block = block
 
 
+class NotGrpc(Exception):
+    """The content-type says that it is another protocol."""
+
+
 class Plan:
     """A call as its head describes it. timeout in seconds; None: none."""
 
-    __slots__ = ("encoding", "metadata", "method", "timeout")
+    __slots__ = ("encoding", "metadata", "method", "response", "timeout")
 
     def __init__(self, head: Head, methods: Methods) -> None:
-        """Raises Refused."""
+        """Raises Refused, NotGrpc."""
         self.timeout: float | None = None
         self.encoding = ""
         metadata = {":authority": head.authority.decode("latin-1")}
@@ -51,7 +56,7 @@ class Plan:
                 self.encoding = raw.decode("latin-1")
             elif name not in _RESERVED:
                 metadata[name] = _binary(raw) if name.endswith("-bin") else raw.decode("latin-1")
-        _check_content(content.decode("latin-1"))
+        self.response = _response(content)
         if head.method != b"POST":
             name = head.method.decode("latin-1")
             text = f"http2Server.operateHeaders parsed a :method field: {name} which should be POST"
@@ -64,7 +69,7 @@ class Plan:
 
 
 def plan(head: Head, methods: Methods) -> Plan:
-    """The plan of head. Raises Refused."""
+    """The plan of head. Raises Refused, NotGrpc."""
     found = head.memo
     if isinstance(found, Plan):
         return found
@@ -73,13 +78,14 @@ def plan(head: Head, methods: Methods) -> Plan:
     return made
 
 
-def _check_content(value: str) -> None:
-    """As gRPC servers do: ``application/grpc``, alone or followed by ``+...`` or ``;...``."""
-    kind = value.lower()
-    if kind == "application/grpc" or kind.startswith(("application/grpc+", "application/grpc;")):
-        return
-    text = f'invalid gRPC request content-type "{value}"'
-    raise Refused(status.trailers_only(status.INVALID_ARGUMENT, text, 415))
+def _response(content: bytes) -> bytes:
+    """The head of the answer: it repeats the subtype of ``application/grpc``, as gRPC servers do."""
+    kind = content.lower()
+    if kind == b"application/grpc":
+        return status.RESPONSE
+    if not kind.startswith((b"application/grpc+", b"application/grpc;")):
+        raise NotGrpc
+    return encode([(b":status", b"200"), (b"content-type", b"application/grpc+" + kind[17:])])
 
 
 def _method(path: str, methods: Methods) -> Method:
@@ -89,7 +95,8 @@ def _method(path: str, methods: Methods) -> Method:
     name = path.removeprefix("/")
     service, slash, rest = name.rpartition("/")
     if not slash or not path.startswith("/"):
-        raise Refused(status.trailers_only(status.UNIMPLEMENTED, f'malformed method name: "{path}"'))
+        # The code that the gRPC version of etcd 3.4 and 3.5 gives it.
+        raise Refused(status.trailers_only(status.RESOURCE_EXHAUSTED, f'malformed method name: "{path}"'))
     if any(known.startswith(f"/{service}/") for known in methods):
         raise Refused(status.trailers_only(status.UNIMPLEMENTED, f"unknown method {rest} for service {service}"))
     raise Refused(status.trailers_only(status.UNIMPLEMENTED, f"unknown service {service}"))

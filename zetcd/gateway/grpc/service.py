@@ -1,27 +1,41 @@
 """Answers the requests of one connection by `rpc.Methods`."""
 
+from collections.abc import Callable
+
 from zetcd.base import limits
+from zetcd.gateway.grpc import status
 from zetcd.gateway.grpc.calls import StreamCall, UnaryCall
 from zetcd.gateway.grpc.deadlines import Deadlines
-from zetcd.gateway.grpc.requests import Refused, plan
+from zetcd.gateway.grpc.requests import NotGrpc, Refused, plan
 from zetcd.gateway.h2.head import Head
 from zetcd.gateway.h2.stream import IGNORES, Handler, Stream
+from zetcd.gateway.held import Held
 from zetcd.gateway.rpc import Methods, Unary
+
+MESSAGE_BYTES_MAX = limits.REQUEST_BYTES_DEFAULT + limits.GRPC_OVERHEAD_BYTES
 
 
 class Service:
-    """`h2.connection.Application`. message_bytes_max: of one request, before and after decompression."""
+    """`h2.connection.Application`. message_bytes_max: of one request, before and after decompression.
+
+    otherwise: who answers what is no gRPC; None: it is refused with 415.
+    """
 
     def __init__(
         self,
         methods: Methods,
         deadlines: Deadlines,
         peer: str,
-        message_bytes_max: int = limits.REQUEST_BYTES_DEFAULT + limits.GRPC_OVERHEAD_BYTES,
+        message_bytes_max: int = MESSAGE_BYTES_MAX,
+        *,
+        held: Held,
+        otherwise: Callable[[Stream, Head], Handler] | None = None,
     ) -> None:
         self._methods = methods
+        self._otherwise = otherwise
         self.deadlines = deadlines
         self.peer = peer
+        self.held = held
         self.message_bytes_max = message_bytes_max
 
     def on_request(self, stream: Stream, head: Head) -> Handler:
@@ -31,7 +45,17 @@ class Service:
         except Refused as refused:
             stream.finish(refused.block)
             return IGNORES
+        except NotGrpc:
+            return self._other(stream, head)
         method = made.method
         if isinstance(method, Unary):
             return UnaryCall(self, stream, made, method)
         return StreamCall(self, stream, made, method)
+
+    def _other(self, stream: Stream, head: Head) -> Handler:
+        if self._otherwise is not None:
+            return self._otherwise(stream, head)
+        content = dict(head.fields).get(b"content-type", b"").decode("latin-1")
+        text = f'invalid gRPC request content-type "{content}"'
+        stream.finish(status.trailers_only(status.INVALID_ARGUMENT, text, 415))
+        return IGNORES

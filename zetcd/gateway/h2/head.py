@@ -4,7 +4,7 @@ from zetcd.gateway.h2.codes import Code
 from zetcd.gateway.h2.fields import Field
 
 _CONNECTION_SPECIFIC = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
-_SPECIAL = frozenset({b"", b":method", b":scheme", b":path", b":authority", b"te", b"content-length"})
+_SPECIAL = frozenset({b"", b":method", b":scheme", b":path", b":authority", b"te", b"content-length", b":status"})
 _SPECIAL |= _CONNECTION_SPECIFIC
 
 
@@ -33,7 +33,7 @@ class Head:
             if name not in _SPECIAL:
                 regular.append(field)
             elif name[:1] == b":":
-                if regular or name in pseudo:
+                if regular or name in pseudo or name == b":status":
                     raise Malformed
                 pseudo[name] = value
             else:

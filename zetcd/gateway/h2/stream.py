@@ -82,7 +82,7 @@ class Stream:
         return False
 
     def finish(self, block: bytes) -> None:
-        """Trailers with END_STREAM, after all that was sent."""
+        """Trailers with END_STREAM, after all that was sent. block: empty for no trailers."""
         if not self.open or self.finished:
             return
         self.finished = True
@@ -158,7 +158,10 @@ class Stream:
     def _close(self, block: bytes) -> None:
         connection = self.connection
         self.started = True
-        connection.put(frames.headers(self.id, connection.fresh(block), end=True))
+        if block:
+            connection.put(frames.headers(self.id, connection.fresh(block), end=True))
+        else:
+            connection.put(frames.frame(frames.DATA, frames.END_STREAM, self.id, b""))
         connection.close_stream(self)
 
     # -- receiving --------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import httptools
 
 from zetcd.base import limits
-from zetcd.gateway.http1.exchange import Exchange, Request
+from zetcd.gateway.held import Held
+from zetcd.gateway.http1.exchange import Answer, Handler, Request
 
-Handler = Callable[[Request, Exchange], None]
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 _PIECE = 4_096
@@ -34,17 +34,18 @@ class Connection:
     """See the module. wake: called when there is output and nobody has asked for it yet; date: for the Date header."""
 
     def __init__(
-        self, handler: Handler, wake: Callable[[], None], now: float, peer: str, date: Callable[[], str]
+        self, handler: Handler, wake: Callable[[], None], now: float, peer: str, *, date: Callable[[], str], held: Held
     ) -> None:
         self._handler = handler
         self._wake = wake
         self._peer = peer
+        self._held = held
         self.date = date
         self._parser = httptools.HttpRequestParser(self)
         self._rest: deque[bytes] = deque()
         self._rest_bytes = 0
-        self._queue: deque[tuple[Request, Exchange]] = deque()
-        self._current: Exchange | None = None
+        self._queue: deque[tuple[Request, Answer]] = deque()
+        self._current: Answer | None = None
         self._refusal: _Refused | None = None  # to be answered behind the queue
         self._begun: float | None = None  # when the message that is being received began
         self._quiet_since = now
@@ -58,6 +59,9 @@ class Connection:
         """The client does not read."""
         self.closing = False
         """Write what is left and close."""
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
         self._reset_message()
 
     # -- what the owner calls ---------------------------------------------------------------------
@@ -109,7 +113,7 @@ class Connection:
     def close(self) -> None:
         """Take no further requests."""
         self._last = True
-        self._queue.clear()
+        self._drop_queue()
         if self._current is None:
             self.closing = True
         else:
@@ -118,9 +122,12 @@ class Connection:
     def lost(self) -> None:
         """The connection is gone."""
         self.closing = True
-        self._queue.clear()
+        self._drop_queue()
+        self._held.give(len(self._body))
+        self._body = bytearray()
         current, self._current = self._current, None
         if current is not None:
+            self._held.give(current.body_bytes)
             current.cancel()
 
     # -- what an exchange calls -------------------------------------------------------------------
@@ -134,16 +141,21 @@ class Connection:
             self._awake = False
         return self._out_bytes
 
-    def answered(self, exchange: Exchange, *, keep: bool) -> None:
+    def answered(self, answer: Answer, *, keep: bool) -> None:
         """The answer is complete."""
-        if exchange is not self._current:
+        if answer is not self._current:
             return
         self._current = None
+        self._held.give(answer.body_bytes)
         self._quiet_since = self._now
         if not keep:
             self.closing = True
-            self._queue.clear()
+            self._drop_queue()
         self._serve()
+
+    def _drop_queue(self) -> None:
+        while self._queue:
+            self._held.give(self._queue.popleft()[1].body_bytes)
 
     # -- serving ----------------------------------------------------------------------------------
     def _serve(self) -> None:
@@ -169,7 +181,7 @@ class Connection:
         self._refusal = None
         self._rest.clear()
         self._rest_bytes = 0
-        self._current = Exchange(self, keep=False, head_only=False, http10=False)
+        self._current = Answer(self, keep=False)
         self._current.respond(refusal.status, _TEXT, refusal.text.encode())
 
     def _parse(self) -> None:
@@ -203,7 +215,7 @@ class Connection:
         self._head_fed = 0
         self._head_bytes = 0
         self._url = b""
-        self._headers: dict[str, str] = {}
+        self._headers = {}
         self._body = bytearray()
         self._body_left = 0
 
@@ -263,6 +275,8 @@ class Connection:
         """Called by the parser."""
         self._body += body
         self._body_left -= len(body)
+        if not self._held.take(len(body)):
+            raise _Refused(503, "503 Service Unavailable")
         if len(self._body) > limits.HTTP_BODY_BYTES_MAX:
             raise _Refused(413, "413 Request Entity Too Large")
 
@@ -274,6 +288,7 @@ class Connection:
         request = Request(method, path, query, self._headers, bytes(self._body), self._peer)
         keep = self._parser.should_keep_alive() and not self._last
         http10 = self._parser.get_http_version() == "1.0"
-        exchange = Exchange(self, keep=keep, head_only=method == "HEAD", http10=http10)
-        self._queue.append((request, exchange))
+        answer = Answer(self, keep=keep, head_only=method == "HEAD", http10=http10)
+        answer.body_bytes = len(self._body)
+        self._queue.append((request, answer))
         self._reset_message()

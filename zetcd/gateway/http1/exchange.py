@@ -22,21 +22,45 @@ class Request:
     peer: str
 
 
+class Exchange(Protocol):
+    """One answer: either `respond`, or `start`, `write`s and `end`. After the client has gone nothing has an effect."""
+
+    on_cancel: Callable[[], None] | None
+    """The client went away."""
+    on_writable: Callable[[], None] | None
+    """After a `write` that was False: there is room again."""
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """One whole answer."""
+
+    def start(self, status: int, headers: Headers) -> None:
+        """The head of an answer that comes in parts."""
+
+    def write(self, data: bytes) -> bool:
+        """A part. False: STREAM_UNSENT_BYTES_MAX is exceeded; no more before `on_writable`."""
+
+    def end(self) -> None:
+        """It is complete."""
+
+
+Handler = Callable[[Request, Exchange], None]
+
+
 class Answering(Protocol):
     """The connection that an answer goes out on."""
 
     def put(self, data: bytes) -> int:
         """Queue bytes. Returns how many wait now."""
 
-    def answered(self, exchange: "Exchange", *, keep: bool) -> None:
+    def answered(self, answer: "Answer", *, keep: bool) -> None:
         """The answer is complete. keep: another request may follow."""
 
     def date(self) -> str:
         """For the Date header."""
 
 
-class Exchange:
-    """One answer: either `respond`, or `start`, `write`s and `end`. After the client has gone nothing has an effect."""
+class Answer:
+    """`Exchange` over HTTP/1.1. body_bytes: of its request."""
 
     __slots__ = (
         "_chunked",
@@ -46,12 +70,13 @@ class Exchange:
         "_http10",
         "_keep",
         "_started",
+        "body_bytes",
         "done",
         "on_cancel",
         "on_writable",
     )
 
-    def __init__(self, connection: Answering, *, keep: bool, head_only: bool, http10: bool) -> None:
+    def __init__(self, connection: Answering, *, keep: bool, head_only: bool = False, http10: bool = False) -> None:
         self._connection = connection
         self._keep = keep
         self._head_only = head_only
@@ -60,10 +85,9 @@ class Exchange:
         self._started = False
         self._full = False
         self.done = False
+        self.body_bytes = 0
         self.on_cancel: Callable[[], None] | None = None
-        """The client went away."""
         self.on_writable: Callable[[], None] | None = None
-        """After a `write` that was False: there is room again."""
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """One whole answer."""
