@@ -56,7 +56,8 @@ class Stream(Context, Protocol):
     """A streaming call under way, as the service sees it."""
 
     def send(self, message: Message) -> bool:
-        """Queue one reply. False: STREAM_UNSENT_BYTES_MAX is exceeded; send no more before `Inbound.writable`."""
+        """Queue one reply, encoded when this returns, so that message may be changed and sent again. False:
+        STREAM_UNSENT_BYTES_MAX is exceeded; send no more before `Inbound.writable`."""
 
     def finish(self) -> None:
         """End well, after what was sent."""

@@ -121,8 +121,10 @@ class Watch:
         self._tell(pb.WatchResponse(**reply))
 
     def _send_to(self, ids: list[int], reply: dict[str, Any]) -> None:
+        message = pb.WatchResponse(**reply)  # one for all: `send` has encoded it when it returns
         for watch_id in ids:
-            self._tell(pb.WatchResponse(**reply, watch_id=watch_id))
+            message.watch_id = watch_id
+            self._tell(message)
 
     def _tell(self, message: Any) -> None:
         if not self._stream.send(message) and self._dealer is not None:
