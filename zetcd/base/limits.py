@@ -72,6 +72,7 @@ HTTP_IDLE_MS = 300_000  # between requests
 # -- JSON and plain HTTP (owner: gateway) ----------------------------------------------------------
 JSON_REQUESTS_PER_TURN = 64  # of the body of one stream; the rest is read in the next turns
 JSON_VALUES_MAX = 20_000  # and escapes, in a text that takes the slow reader; and in one list of a request
+JSON_VALUES_MAX = 20_000  # and escapes, in a text that takes the slow reader; and in one list of a request
 HEALTH_TIMEOUT_MS = 7_000  # for each answer of the member that /health waits for: etcd's ReqTimeout
 
 # -- watch (owner: api) ----------------------------------------------------------------------------

@@ -22,7 +22,7 @@ import msgspec
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from zetcd.base.limits import NESTING_MAX
+from zetcd.base.limits import JSON_VALUES_MAX, NESTING_MAX
 from zetcd.gateway.http.base64 import from_base64
 from zetcd.gateway.http.syntax import JsonError, Number, next_value, only_value, quoted
 
@@ -39,6 +39,9 @@ _DEFAULTS: dict[int, Any] = {FieldDescriptor.TYPE_STRING: "", FieldDescriptor.TY
 _DEPTH_MAX = 4 * NESTING_MAX  # messages within messages: a nested transaction is two of them
 _TWICE = JsonError("a field under both its names")
 _NAMES: dict[type, str] = {str: "string", dict: "object", list: "array", bool: "bool"}
+
+ECHOED = 1_000
+"""Characters of a wrong value that are told."""
 
 Read = Callable[[Any, int], Any]
 """From a JSON value that is not null, at a depth, to what the constructor of a message takes."""
@@ -125,6 +128,8 @@ def _field(field: FieldDescriptor, exact: bool) -> Read:
             if field.enum_type and type(value) is str:
                 raise JsonError(f'invalid target "slice" for enum {_go_name(field.enum_type)}')
             raise _wrong(value, _ARRAY)
+        if len(value) > JSON_VALUES_MAX:
+            raise JsonError(f"more than {JSON_VALUES_MAX} values")
         return [default if item is None else one(item, depth) for item in value]
 
     return read
@@ -168,7 +173,7 @@ def _enum(descriptor: EnumDescriptor) -> Read:
         if type(value) is not str:
             return by_number(value, depth)
         if value not in names:
-            raise JsonError(f"unknown value {quoted(value)} for enum {_go_name(descriptor)}")
+            raise JsonError(f"unknown value {quoted(value[:ECHOED])} for enum {_go_name(descriptor)}")
         return names[value]
 
     return read
@@ -195,7 +200,7 @@ def _string(value: Any, _depth: int) -> str:
 def _bytes(value: Any, depth: int) -> bytes:
     if type(value) is str:
         return from_base64(value)
-    if type(value) is list:  # etcd takes these, too
+    if type(value) is list and len(value) <= JSON_VALUES_MAX:  # etcd takes these, too
         return bytes([_octet(item, depth) for item in value])
     raise _wrong(value, "[]uint8")
 

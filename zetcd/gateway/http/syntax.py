@@ -1,8 +1,8 @@
 """JSON text to values the way etcd reads it: value after value, to a depth of 10,000, and its words for what is wrong.
 
 This is the slow and exact reader behind `decoder`: it reads what msgspec refused, or what it gave and no field took, so
-that the client is told what etcd would have told it. It does not recurse, and takes time and memory in proportion to
-the text.
+that the client is told what etcd would have told it. It does not recurse, and gives up after JSON_VALUES_MAX values and
+escapes.
 
 Text is one character for each byte (latin-1), as etcd's scanner sees it. Numbers stay as they were written.
 """
@@ -11,17 +11,24 @@ import codecs
 import re
 from typing import Any
 
+from zetcd.base.limits import JSON_VALUES_MAX, KIB
+
 NESTING_MAX = 10_000  # etcd's figure
 EOF = "unexpected EOF"
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
+_MANY_DIGITS = re.compile(r"[0-9]*")
+_EXACT_BYTES = 64 * KIB
 _HEX = frozenset("0123456789abcdefABCDEF")
 _ESCAPED = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _LITERALS: dict[str, tuple[str, Any]] = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
 _DIGITS = frozenset("0123456789")
 _C_ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r"}
+
+
+_TOO_MANY = f"more than {JSON_VALUES_MAX} values"
 
 
 class JsonError(Exception):
@@ -96,14 +103,27 @@ def _skip(text: str, at: int) -> int:
     return found.end()
 
 
+def _digits_end(text: str, at: int) -> int:
+    found = _MANY_DIGITS.match(text, at)
+    assert found is not None
+    return found.end()
+
+
+def _decoded(text: str) -> str:
+    """A piece of a string, whose characters were bytes so far. Each wrong byte is one replacement character; in a long
+    piece several may become one, since telling them apart takes longer."""
+    return text.encode("latin-1").decode(errors="zetcd-json" if len(text) <= _EXACT_BYTES else "replace")
+
+
 class _Reader:
     """Reads one value. What is open lies on a stack of its own."""
 
-    __slots__ = ("eof", "text")
+    __slots__ = ("eof", "text", "values_left")
 
     def __init__(self, text: str, eof: str) -> None:
         self.text = text
         self.eof = eof
+        self.values_left = JSON_VALUES_MAX
 
     def at(self, at: int) -> tuple[str, int]:
         """The next character that is no space, and its place."""
@@ -112,10 +132,17 @@ class _Reader:
             raise JsonError(self.eof)
         return self.text[at], at
 
+    def spend(self) -> None:
+        """One value or escape more."""
+        self.values_left -= 1
+        if not self.values_left:
+            raise JsonError(_TOO_MANY)
+
     def value(self, at: int) -> tuple[Any, int]:
         """The value at `at` and the place behind it."""
         open_: list[tuple[Any, str]] = []  # containers that are not closed, each with the key that it stands at
         while True:
+            self.spend()
             character, at = self.at(at)
             if character in "{[":
                 if len(open_) == NESTING_MAX:
@@ -191,7 +218,7 @@ class _Reader:
             plain = _PLAIN.match(self.text, at)
             assert plain is not None
             at = plain.end()
-            parts.append(plain.group().encode("latin-1").decode(errors="zetcd-json"))
+            parts.append(_decoded(plain.group()))
             character = self.get(at)
             if character == '"':
                 text = "".join(parts)
@@ -200,6 +227,7 @@ class _Reader:
                 return text, at + 1
             if character != "\\":
                 raise _unexpected(character, "in string literal")
+            self.spend()
             escape = _ESCAPE.match(self.text, at)
             if escape is None:
                 raise self.escape_error(at + 1)
@@ -227,9 +255,7 @@ class _Reader:
         found = self.get(at)
         if found not in _DIGITS:
             raise _unexpected(found, where)
-        while self.text[at : at + 1] in _DIGITS:
-            at += 1
-        return at
+        return _digits_end(self.text, at)
 
     def number(self, at: int) -> tuple[Number, int]:
         """A number as it stands there."""

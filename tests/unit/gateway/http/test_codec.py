@@ -175,3 +175,22 @@ def test_members_of_a_oneof_are_written_at_their_default_too() -> None:
 def test_unknown_numbers_of_an_enum_stay_numbers() -> None:
     message = decode(pb.RangeRequest, b'{"sort_order":99}')
     assert encode(message) == b'{"sort_order":99}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"x":[' + "0," * 50_000 + "}",  # broken at its end
+        '{"compare":[' + ",".join(["{}"] * 50_000) + "]}",
+        '{"success":[{"request_put":{"key":[' + ",".join(["0"] * 50_000) + "]}}]}",
+    ],
+)
+def test_texts_of_many_values_are_given_up(body: str) -> None:
+    got = outcome(pb.TxnRequest, body.encode())
+    assert got in {"more than 20000 values", "json: cannot unmarshal array into Go value of type []uint8"}
+
+
+def test_what_is_told_about_a_long_wrong_name_is_short() -> None:
+    got = outcome(pb.RangeRequest, b'{"sort_order":"' + b"x" * 100_000 + b'"}')
+    assert isinstance(got, str)
+    assert len(got) < 1_100
