@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from zetcd.raft.follower import Follower
 from zetcd.raft.quorum import VoteResult, joint_vote_result
 from zetcd.wire.peer import Append, Heartbeat, PeerMessage, Snapshot, Vote, VoteReply
 
@@ -100,9 +99,8 @@ class Candidate:
                 core.become_leader()
         elif result == VoteResult.LOST:
             core.become_follower(core.term, 0)
-            if not self.pre and isinstance(core.role, Follower):
-                # A split vote costs less than a timeout.
-                core.role.hasten(core.random.randrange(core.config.election_ticks))
+            if not self.pre:
+                core.take_turns()  # a split vote: it costs less than a timeout, and is not split again
 
     def _on_leader(self, message: Append | Heartbeat | Snapshot) -> None:
         """Somebody else won this term."""

@@ -189,15 +189,20 @@ class Core:
         one without waiting for the timeout, and campaign soon, the voters one after the other so that they do not split
         the vote. Its next message is followed as ever; who alone has lost it gets no pre-vote of those that hear it."""
         if type(self.role) is Follower and self.leader:
-            voters = sorted({*self.conf.voters, *self.conf.outgoing} - {self.leader})
+            gone = self.leader
             self.become_follower(self.term, 0)
-            if self.id in voters:
-                self.role.hasten(2 * voters.index(self.id))
+            self.take_turns(gone)
 
     def void_lease(self) -> None:
         """Time has passed that no tick told of: leased reads wait for a round that is sent from now on."""
         if isinstance(self.role, Leader):
             self.role.void_lease()
+
+    def take_turns(self, gone: int = 0) -> None:
+        """A follower without a leader campaigns soon: the voters, without one that is gone, two ticks apart each."""
+        voters = sorted({*self.conf.voters, *self.conf.outgoing} - {gone})
+        if isinstance(self.role, Follower) and self.id in voters:
+            self.role.hasten(2 * voters.index(self.id))
 
     @property
     def flushed(self) -> int:
