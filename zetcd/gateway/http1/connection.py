@@ -90,6 +90,7 @@ class Connection:
         """What is to be written now."""
         out, self._out = self._out, []
         self._out_bytes = 0
+        self._awake = False
         if self._current is not None:
             self._current.drained()
         return b"".join(out)
@@ -138,7 +139,6 @@ class Connection:
         if not self._awake:
             self._awake = True
             self._wake()
-            self._awake = False
         return self._out_bytes
 
     def answered(self, answer: Answer, *, keep: bool) -> None:
