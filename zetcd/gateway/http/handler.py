@@ -29,14 +29,16 @@ def handler(
     secure: bool = False,
     max_request_bytes: int = REQUEST_BYTES_DEFAULT,
     counters: Iterable[Callable[[], Series]] = (),
+    health: Health | None = None,
 ) -> Handler:
     """What answers the requests of one listener.
 
     source: the link to the ZeroMQ API. secure: the listener speaks TLS, so no host name is looked at. counters: series
-    for /metrics that the gateway's transports count. The others are etcd's flags.
+    for /metrics that the gateway counts itself. health: shared with other listeners of the process, so that each one's
+    /metrics has the checks of all. The others are etcd's flags.
     """
     access = Access(cors, host_whitelist, secure)
-    endpoints = _endpoints(methods, Metrics(source, counters))
+    endpoints = _endpoints(health or Health(methods), Metrics(source, counters))
     calls: dict[str, Method] = {path: methods[name] for path, name in PATHS.items() if name in methods}
     bytes_max = max_request_bytes + GRPC_OVERHEAD_BYTES
 
@@ -77,8 +79,7 @@ Without TLS only the names of --host-whitelist are served, so that no web page c
     --host-whitelist={0}"""
 
 
-def _endpoints(methods: Methods, metrics: Metrics) -> dict[str, Endpoint]:
-    health = Health(methods)
+def _endpoints(health: Health, metrics: Metrics) -> dict[str, Endpoint]:
     found: dict[str, Endpoint] = {
         "/version": _on_version,
         "/health": health.on_health,

@@ -5,6 +5,7 @@ only the gateway knows (its health checks, versions, calls). Written by hand rat
 is registered or counted here, and the format is three kinds of lines.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -114,12 +115,16 @@ def exposition(series: Series, histograms: Mapping[str, Histogram]) -> str:
     families: dict[str, list[str]] = {}
     for name, number in series.items():
         family = name.partition("{")[0]
-        families.setdefault(family, [f"# TYPE {family} {_kind(family)}\n"]).append(f"{name} {number}\n")
+        families.setdefault(family, [f"# TYPE {family} {_kind(family)}\n"]).append(f"{name} {_written(number)}\n")
     for name, histogram in histograms.items():
         family, brace, labels = name.partition("{")
         lines = families.setdefault(family, [f"# TYPE {family} histogram\n"])
         lines.extend(_buckets(family, labels.removesuffix("}") if brace else "", histogram))
     return "".join(line for family in sorted(families) for line in families[family])
+
+
+def _written(number: float) -> str:
+    return str(int(number)) if math.isfinite(number) and number == int(number) else repr(number)
 
 
 def _kind(family: str) -> str:

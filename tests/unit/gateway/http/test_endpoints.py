@@ -8,6 +8,8 @@ import pytest
 from tests.unit.gateway.http.fakes import HEADER, Exchange, World
 from zetcd.base.errors import INVALID_ARGUMENT, PERMISSION_DENIED, UNAVAILABLE
 from zetcd.base.limits import HEALTH_TIMEOUT_MS
+from zetcd.gateway.http.handler import handler
+from zetcd.gateway.http.health import Health
 from zetcd.gateway.http.metrics import exposition
 from zetcd.gateway.rpc import RpcError
 from zetcd.wire.replies import Header, Histogram, MetricsReply
@@ -187,6 +189,20 @@ def test_metrics_without_an_answer_are_those_of_the_gateway() -> None:
         'etcd_server_healthcheck{type="readyz",name="data_corruption"} 0',
         'etcd_server_healthcheck{type="readyz",name="non_learner"} 1',
     } <= set(lines)  # fmt: skip
+
+
+def test_listeners_of_one_process_share_their_health_checks() -> None:
+    one = World()
+    health = Health(one.methods)
+    one.handler, other = (handler(one.methods, one, health=health) for _ in range(2))
+    get("/health", WELL, world=one)
+    one.handler = other
+    assert "etcd_server_health_success 1\n" in get("/metrics", WELL, world=one).body.decode()
+
+
+def test_whole_numbers_are_written_as_such() -> None:
+    text = exposition({"a": 3.0, "b": 2.0**60, "c": float("inf"), "d": 0.25}, {})
+    assert [line.split()[1] for line in text.splitlines() if line[0] != "#"] == ["3", str(2**60), "inf", "0.25"]
 
 
 def test_families_stand_together_and_labels_are_kept_in_histograms() -> None:
