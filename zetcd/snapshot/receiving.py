@@ -6,7 +6,9 @@
 - Chunks are taken in order and written one after the other by the port `Stage`, off the actor's thread; only what is
   stored is acknowledged. The window bounds the chunks that wait for it; what does not fit counts as lost.
 - A life of the process knows nothing of an earlier one's transfers: their chunks are answered UNKNOWN, and the sender
-  begins anew. Nothing half received is ever continued or opened.
+  begins anew. Nothing half received is ever continued or opened: to go on, the tally of what is stored would have to be
+  written with every chunk, and be believed only within one life of the machine, as nothing is synced before the end. It
+  would save a part of one transfer, once, for a receiver that was killed in the middle of it.
 - ARRIVED waits for raft: between the mark in the log and the switch nobody may remove what the mark names.
 """
 
