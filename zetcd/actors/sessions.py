@@ -69,6 +69,7 @@ class Sessions:
     _by_peer: dict[Peer, tuple[str, _Link]] = field(default_factory=dict)
     _control: list[Outgoing] = field(default_factory=list)
     reopen: list[str] = field(default_factory=list)
+    ending: bool = False  # this process has been told to stop
     _open: int = 0  # dialed links with a peer
     _waiting: int = 0  # accepted links whose Hello waits for our epoch
 
@@ -220,8 +221,13 @@ class Sessions:
 
     # -- losing a link ---------------------------------------------------------------------------------------------
     def on_disconnect(self, owner: str) -> None:
-        """The connection of a dialed link broke: the owner died, or will never hear what was on the way."""
+        """The connection of a dialed link broke: the owner died, or will never hear what was on the way.
+
+        Where all are told to stop at once, the owner has left, whether its word of that arrived or not: ZeroMQ drops
+        what nobody has read yet when it opens a connection anew, and on a busy machine that may be the Leave.
+        """
         link = self._dialed[owner]
+        link.left = link.left or self.ending
         if link.peer is not None:
             self._lose(owner, link, f"connection to {owner} broke")
 

@@ -85,6 +85,7 @@ class Inlet:
 class Sessions(Protocol):
     """What the loop needs of `zetcd.actors.sessions.Sessions`."""
 
+    ending: bool
     def routing_id(self, owner: str) -> bytes: ...
     @property
     def reopen(self) -> Sequence[str]: ...
@@ -293,4 +294,4 @@ class Loop:
         sock.close(0)
 
     def _on_signal(self, _number: int, _frame: object) -> None:
-        self._stop = True
+        self._stop = self.sessions.ending = True

@@ -199,6 +199,17 @@ def test_a_peer_that_took_its_leave_may_go_even_where_fate_is_shared() -> None:
     assert [peer.role for peer in raft.lost] == ["wal"]
 
 
+def test_rule_21_who_is_told_to_stop_takes_a_broken_connection_for_a_leave() -> None:
+    """systemd tells raft and apply to stop at once; raft's Leave may be lost, and apply still ends in order."""
+    wire = Wire()
+    wire.start("raft", 11, epoch=5)
+    apply = wire.start("apply", 12)
+    wire.turns(2)
+    wire.sessions("apply").ending = True
+    wire.sessions("apply").on_disconnect("raft")
+    assert [peer.role for peer in apply.lost] == ["raft"]
+
+
 def test_garbage_is_counted_and_dropped() -> None:
     wire = Wire()
     wal = wire.start("wal", 11, epoch=5)
