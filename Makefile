@@ -38,10 +38,10 @@ $(BIN)/python:
 	@touch .venv/.run $@
 
 # -- using it ---------------------------------------------------------------------------------------------------------
-run: .venv/.run ## set up and run one member in ./default.zetcd (tcp://127.0.0.1:2378); ARGS="--flag value"
+run: .venv/.run ## set up and run one member in ./default.zetcd (tcp://127.0.0.1:2378, http://127.0.0.1:2379); ARGS="--flag value"
 	exec $(BIN)/zetcd --name default --data-dir default.zetcd $(ARGS)
 
-cluster: .venv/.run ## set up and run three members in ./local.zetcd (tcp://127.0.0.1:2378, 2388, 2398)
+cluster: .venv/.run ## set up and run three members in ./local.zetcd (tcp://127.0.0.1:2378, 2388, 2398; http:// one above each)
 	exec $(BIN)/zetcd local-cluster $(ARGS)
 
 # -- proving it -------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import gc
 import signal
 import socket
 import ssl
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,8 +20,7 @@ from zetcd.base.errors import Refusal
 from zetcd.base.settings import Settings, Tls
 from zetcd.gateway.h2.policing import Policy
 from zetcd.gateway.http.handler import handler
-from zetcd.gateway.http1.connection import Handler
-from zetcd.gateway.http1.exchange import Exchange, Request
+from zetcd.gateway.http1.exchange import Exchange, Handler, Request
 from zetcd.gateway.link import Link
 from zetcd.gateway.port import Server, listen
 from zetcd.gateway.rpc import Methods
@@ -57,8 +57,8 @@ class Log(Protocol):
     def info(self, msg: str, **fields: Any) -> None:
         """Milestones."""
 
-    def warn(self, msg: str, **fields: Any) -> None:
-        """Something to look at."""
+    def error(self, msg: str, **fields: Any) -> None:
+        """Something that must be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,14 @@ class Listener:
         return self.url.startswith("https://")
 
 
-def run(settings: Settings, listeners: Sequence[Listener], notifier: Notifier, log: Log) -> None:
+def run(settings: Settings, listeners: Sequence[Listener], notifier: Notifier, journal: Log) -> None:
     """Serve until SIGTERM or SIGINT. Raises Refusal for TLS files that are none."""
-    asyncio.run(_serve(settings, listeners, notifier, log))
+    asyncio.run(_serve(settings, listeners, notifier, journal))
 
 
-async def _serve(settings: Settings, listeners: Sequence[Listener], notifier: Notifier, log: Log) -> None:
+async def _serve(settings: Settings, listeners: Sequence[Listener], notifier: Notifier, journal: Log) -> None:
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: _tell(journal, context))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -97,7 +98,7 @@ async def _serve(settings: Settings, listeners: Sequence[Listener], notifier: No
     gc.collect()
     gc.freeze()
     if not listeners:
-        log.info("no client URL is http:// or https://: nothing to serve here")
+        journal.info("no client URL is http:// or https://: nothing to serve here")
     notifier.ready(", ".join(one.url for one in listeners))
     await stop.wait()
     notifier.stopping()
@@ -145,6 +146,13 @@ def _only(http: Handler, served: Callable[[str], bool]) -> Handler:
             exchange.respond(404, [("Content-Type", "text/plain; charset=utf-8")], b"404 page not found\n")
 
     return handle
+
+
+def _tell(journal: Log, context: dict[str, Any]) -> None:
+    """What asyncio would print: a fault of ours in one callback. Failed TLS handshakes are not told."""
+    error = context.get("exception")
+    trace = "".join(traceback.format_exception(error)) if error is not None else ""
+    journal.error(context.get("message", ""), trace=trace)
 
 
 def _watch(loop: asyncio.AbstractEventLoop, notifier: Notifier) -> None:

@@ -72,7 +72,7 @@ def listen_shared(url: str) -> socket.socket:
     try:
         sock.bind((host, port))
     except OSError as error:
-        raise Fatal(f"--listen-client-urls {url}: {error.strerror}; is another process on this port?") from error
+        raise Fatal(f"cannot listen on {url}: {error.strerror}; is another process on this port?") from error
     sock.listen(LISTEN_BACKLOG)
     return sock
 

@@ -270,6 +270,12 @@ def test_https(tmp_path: Path, certificates: Path) -> None:
         assert one.ctl("get", "k", more=ours) == "k\nv\n"
         strangers = run_ctl(one.url, "--cacert", cert, "--command-timeout=2s", "get", "k")
         assert strangers.returncode != 0, "without a certificate of the CA nobody gets in"
+        with socket.create_connection(("127.0.0.1", one.port)) as plain:
+            plain.sendall(b"GET /health HTTP/1.1\r\n\r\n")
+            plain.settimeout(LIMIT_S)
+            assert plain.recv(100) == b"", "who does not speak TLS is hung up on"
+        assert one.ctl("get", "k", more=ours) == "k\nv\n"
+        assert "Traceback" not in one.log
 
 
 def test_a_key_that_is_none_is_refused(tmp_path: Path) -> None:

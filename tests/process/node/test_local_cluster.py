@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,9 @@ def test_three_members_with_one_command(tmp_path: Path) -> None:
         assert sorted(pids) == ["m1", "m2", "m3"]
         with Client([f"tcp://127.0.0.1:{base + number * PORT_STEP}" for number in range(3)], timeout=30) as client:
             client.put("k", "v")
+            for number in range(3):
+                with urllib.request.urlopen(f"http://127.0.0.1:{base + number * PORT_STEP + 1}/health") as reply:
+                    assert b'"health":"true"' in reply.read()
             assert len(client.member_list()["members"]) == 3
             os.kill(pids["m2"], signal.SIGKILL)
             said = lines_until(process, "member m2 is ready")
