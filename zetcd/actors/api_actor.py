@@ -20,6 +20,7 @@ from zetcd.actors.calls import Call, Calls
 from zetcd.actors.clients import Clients, Envelope, Ticket
 from zetcd.actors.exporting import Exporting
 from zetcd.actors.maintenance import on_standing
+from zetcd.actors.measuring import Measuring
 from zetcd.actors.operations import LEARNER_OPERATIONS, OPERATIONS
 from zetcd.actors.tracing import Tracer
 from zetcd.actors.watching import Watching
@@ -34,6 +35,7 @@ from zetcd.wire.local import (
     Feed,
     IndexWanted,
     LeaseAnswer,
+    Measured,
     Message,
     ReadFailed,
     ReadIndex,
@@ -73,6 +75,7 @@ class ApiActor(Actor):
         # One of the api processes keeps the calendar for all.
         self._compactor = Compactor(settings.auto_compaction_mode, retention) if number == 0 else None
         self.exporting = Exporting(self)
+        self.measuring = Measuring(self)
         self.clients = Clients(self.watching.pause, self.watching.resume, self._drop)
         self.counters = {
             "requests": 0, "batches": 0, "undecodable": 0, "too_many_requests": 0, "timeouts": 0, "malformed": 0,
@@ -109,6 +112,7 @@ class ApiActor(Actor):
             Refused: self._on_refused,
             ReadFailed: self._on_read_failed,
             LeaseAnswer: self._on_lease_answer,
+            Measured: self._on_measured,
         }
 
     # -- links -----------------------------------------------------------------------------------------------------
@@ -317,6 +321,13 @@ class ApiActor(Actor):
         else:
             call.done(self, call, message)
 
+    def measure(self, ticket: Ticket, index: int) -> None:
+        """The metrics op."""
+        self.measuring.ask(ticket, index, {"raft": self._raft, "apply": self._apply, "lease": self._lease})
+
+    def _on_measured(self, _peer: Peer, message: Measured) -> None:
+        self.measuring.on_measured(message)
+
     def _on_refused(self, _peer: Peer, message: Refused) -> None:
         error = Error(message.code, message.message)
         for sequence in range(message.first_sequence, message.first_sequence + message.count):
@@ -375,6 +386,7 @@ class ApiActor(Actor):
         self.tick_ms = limits.CLIENT_RETRY_MS if self.clients.stalled else limits.TICK_MS
         self.watching.on_tick(now_ms)
         self.exporting.on_tick(now_ms)
+        self.measuring.on_tick(now_ms)
         self._watch_leader(now_ms)
         if self._compactor is not None and self._recovered:
             revision = self._compactor.on_tick(

@@ -10,6 +10,8 @@ work first (rule 19). Nothing unsynced enters LevelDB: the overlay goes down in 
 `flusher`, which reports back through `on_flushed`.
 """
 
+# tidy: long because what a turn executes, reads and tells, and in which order, stands in one place
+
 from collections import deque
 from collections.abc import Callable
 
@@ -21,6 +23,7 @@ from zetcd.actors.deferred_reads import DeferredReads
 from zetcd.actors.flushing import Flusher
 from zetcd.actors.lease_load import Load
 from zetcd.actors.long_reads import LongReads
+from zetcd.actors.measuring import Meters, measured, of_apply
 from zetcd.actors.parked_reads import Context, ParkedReads
 from zetcd.actors.snapshots import Snapshots
 from zetcd.base import errors, limits
@@ -37,6 +40,7 @@ from zetcd.wire.local import (
     FeedCredit,
     Grant,
     IndexWanted,
+    Measure,
     Message,
     Persisted,
     ReadBatch,
@@ -76,7 +80,16 @@ class ApplyActor(Actor):
         self.machine = machine
         self.flusher = flusher
         self.snapshots = Snapshots(self, machine)
-        self.counters = {"entries": 0, "blocks": 0, "reads": 0, "flushes": 0, "feed_gaps": 0}
+        self.counters = {
+            "entries": 0,
+            "blocks": 0,
+            "reads": 0,
+            "flushes": 0,
+            "feed_gaps": 0,
+            "granted": 0,
+            "revoked": 0,
+        }
+        self.meters: Meters = {}
         self._raft: Peer | None = None
         self._wal: Peer | None = None
         self._apis: dict[int, ApiLink] = {}
@@ -112,6 +125,7 @@ class ApplyActor(Actor):
             ReadBatch: self._on_read_batch,
             Subscribe: self._on_subscribe,
             FeedCredit: self._on_feed_credit,
+            Measure: self._on_measure,
             **self.snapshots.handlers,
         }
 
@@ -258,6 +272,9 @@ class ApplyActor(Actor):
             self._reads.extend([(api, read) for read in api.held])
             api.held = []
 
+    def _on_measure(self, peer: Peer, message: Measure) -> None:
+        self.send(peer, measured(message, "apply", of_apply(self), self.meters))
+
     def _set_level(self) -> None:
         self.machine.event_level = max((api.level for api in self._apis.values()), default=0)
 
@@ -354,6 +371,8 @@ class ApplyActor(Actor):
         if outcome.conf is not None:
             self._conf = outcome.conf
         if outcome.granted or outcome.checkpointed or outcome.revoked:
+            self.counters["granted"] += len(outcome.granted)
+            self.counters["revoked"] += len(outcome.revoked)
             for peer, load in self._loads.items():
                 self.send(peer, load.changes(outcome))
         for peer in self._loads:

@@ -21,6 +21,7 @@ from msgspec import structs
 from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.lease_forwarding import VISITOR, Away, Visitors
 from zetcd.actors.lease_forwarding import Ask as _Ask
+from zetcd.actors.measuring import measured, of_lease
 from zetcd.base import limits
 from zetcd.base.errors import LEADER_CHANGED, NO_LEADER, NOT_LEADER, TIMEOUT, Error
 from zetcd.base.settings import Settings
@@ -33,6 +34,7 @@ from zetcd.wire.local import (
     LeaseAsks,
     LeaseChanges,
     LeaseLoad,
+    Measure,
     Message,
     Propose,
     ReadConfirmed,
@@ -95,6 +97,7 @@ class LeaseActor(Actor):
             Refused: self._on_refused,
             Replies: self._on_replies,
             Standing: self._on_standing,
+            Measure: self._on_measure,
         }
 
     # -- links -----------------------------------------------------------------------------------------------------
@@ -135,6 +138,9 @@ class LeaseActor(Actor):
     def ready(self) -> bool:
         """Whether all leases are known here, and who leads."""
         return self._loaded and self._standing is not None and self._standing.leader != 0
+
+    def _on_measure(self, peer: Peer, message: Measure) -> None:
+        self.send(peer, measured(message, "lease", of_lease(self)))
 
     # -- requests --------------------------------------------------------------------------------------------------
     def _on_ask(self, peer: Peer, message: KeepAlive | TimeToLive) -> None:

@@ -207,24 +207,10 @@ def lease_leases_done(actor: ApiActor, call: Call, result: Leases) -> None:
     actor.answer(call.ticket, call.index, {"header": actor.header(result.revision), "leases": leases})
 
 
-# -- this process -----------------------------------------------------------------------------------------------------
+# -- the member -------------------------------------------------------------------------------------------------------
 def metrics(actor: ApiActor, ticket: Ticket, index: int, _request: api.MetricsRequest) -> None:
-    """Counters of this api process."""
-    clients = actor.clients
-    counters = {
-        **actor.counters,
-        "inflight": len(actor.calls),
-        "clients_stalled": clients.stalled,
-        "clients_dropped": clients.dropped,
-        "clients_unreachable": clients.unreachable,
-        "backlog_bytes": clients.backlog_bytes,
-        "revision": actor.revision,
-        "api_process": actor.number,
-    }
-    reply: dict[str, object] = {"header": actor.header(actor.revision), "metrics": counters}
-    if actor.tracer is not None:
-        reply["hops"] = actor.tracer.sums
-    actor.answer(ticket, index, reply)
+    """What all processes of the member have counted."""
+    actor.measure(ticket, index)
 
 
 # -- Watch, Lock, Election -----------------------------------------------------------------------------------------

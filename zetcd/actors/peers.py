@@ -174,6 +174,11 @@ class Peers:
         """The lanes that want a socket, and to where."""
         return {lane.key: lane.urls[lane.at] for lane in self.lanes.values()}
 
+    @property
+    def active(self) -> set[int]:
+        """Members that have answered on a lane to them."""
+        return {lane.member for lane in self.lanes.values() if lane.welcomed}
+
     # -- out ---------------------------------------------------------------------------------------------------------
     def send(self, message: BetweenMembers) -> bool:
         """Queue message for the frame that this turn sends on its lane; False where it was dropped: there is none, or

@@ -12,12 +12,15 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from msgspec import structs
+
 from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.asked_reads import AskedReads
 from zetcd.actors.founding import found
 from zetcd.actors.granting import Granting
 from zetcd.actors.handover import Handover
 from zetcd.actors.lease_relay import LeaseRelay
+from zetcd.actors.measuring import measured, of_raft
 from zetcd.actors.peers import Peers
 from zetcd.actors.pipeline import Pipeline
 from zetcd.actors.proposals import Proposals
@@ -38,6 +41,8 @@ from zetcd.wire.local import (
     ConfState,
     LeaseAnswers,
     LeaseAsks,
+    Measure,
+    Measured,
     MemberList,
     Message,
     MoveLeader,
@@ -88,6 +93,9 @@ class RaftActor(Actor):
         self.handover = Handover(self.peers, settings.election_timeout_ms, self.logger)
         self.snapshots = SnapshotRelay(self._to_apply, self.peers.send, self.logger)
         self._standstill = Standstill(clock_ms, self.tick_ms) if settings.lease_reads and clock_ms else None
+        self.leader_changes = 0
+        self._leader = 0
+        self._measuring: dict[Peer, Measure] = {}  # who waits for wal's series
         self._random = random
         self._wal: Peer | None = None
         self._apply: Peer | None = None
@@ -115,6 +123,8 @@ class RaftActor(Actor):
             Relay: self._on_relay,
             SnapshotSent: self._on_snapshot_sent,
             SnapshotArrived: self._on_snapshot_arrived,
+            Measure: self._on_measure,
+            Measured: self._on_measured,
         }
         self._peer_handlers: dict[type, Callable[[Any], None]] = {
             Forward: self.proposals.on_forward,
@@ -154,6 +164,7 @@ class RaftActor(Actor):
         if peer.role in ("wal", "apply"):
             raise Fatal(f"raft shares fate with {peer.role}, which is gone")
         self._askers.pop(peer, None)
+        self._measuring.pop(peer, None)
         if peer is self.leases.lease:
             self.leases.lease = None
         self.proposals.forget(peer)
@@ -245,6 +256,17 @@ class RaftActor(Actor):
         error = NO_LEADER if self.core is None else self.core.transfer(message.target)
         if error is not None:
             self.send(peer, Refused(message.first_sequence, 1, error.code, error.message))
+
+    def _on_measure(self, peer: Peer, message: Measure) -> None:
+        self.send(peer, measured(message, "raft", of_raft(self)))
+        self._measuring[peer] = message
+        if self._wal is not None:
+            self.send(self._wal, message)
+
+    def _on_measured(self, _peer: Peer, message: Measured) -> None:
+        for peer, asked in self._measuring.items():
+            self.send(peer, structs.replace(message, serial=asked.serial))
+        self._measuring = {}
 
     def _on_read_index(self, peer: Peer, message: ReadIndex) -> None:
         if self._standstill is not None and self.core is not None:
@@ -400,6 +422,9 @@ class RaftActor(Actor):
 
     def _on_soft_state(self, core: Core) -> None:
         self._standing_due = True
+        if core.leader and core.leader != self._leader:
+            self._leader = core.leader
+            self.leader_changes += 1
         self.proposals.on_leader()
         self.reads.on_leader()
         self.snapshots.check(core)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from zetcd.actors.actor import Actor, Peer
+from zetcd.actors.measuring import Meters, measured
 from zetcd.base import limits
 from zetcd.base.errors import Fatal
 from zetcd.base.ids import Epoch
@@ -20,7 +21,7 @@ from zetcd.wal.log import Log
 from zetcd.wal.port import Files
 from zetcd.wal.recovery import Report, recover
 from zetcd.wire.entry import Block
-from zetcd.wire.local import Blocks, HardState, Message, Persist, Persisted, Recover, Recovered, Release
+from zetcd.wire.local import Blocks, HardState, Measure, Message, Persist, Persisted, Recover, Recovered, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class WalActor(Actor):
         self._recovered_suspect = log.suspect
         self._asker: Peer | None = None
         self._peers: list[Peer] = []
+        self.meters: Meters = {}
         self._waiting: list[Persist | Release] = []
         self._number = 0
         self._owed: Persisted | None = None  # what raft has not been told yet
@@ -107,6 +109,8 @@ class WalActor(Actor):
                 self._waiting.append(message)
             elif isinstance(message, Recover):
                 self._on_recover(peer)
+            elif isinstance(message, Measure):
+                self.send(peer, measured(message, "wal", {}, self.meters))
             else:
                 raise Fatal(f"wal does not take {type(message).__name__} from {peer.role}")
 

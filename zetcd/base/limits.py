@@ -26,6 +26,7 @@ CLIENT_BACKLOG_BYTES_MAX = 16 * MIB  # replies kept for one client that does not
 CLIENT_BACKLOG_TOTAL_BYTES_MAX = 256 * MIB  # the same over all clients of one api process
 DRAIN_LINGER_MS = 200  # an api that stops goes on telling those who ask that it does
 CLIENT_RETRY_MS = 10  # how often frames for a client that does not read are offered again
+METRICS_WAIT_MS = 500  # for what the other processes have counted
 CLIENT_IDLE_PROBE_MS = 60_000  # a quiet watch stream gets a progress frame, so a gone client is noticed
 
 # -- calls and streams of etcd's clients (owner: gateway) --------------------------------------------

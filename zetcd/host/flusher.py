@@ -11,6 +11,8 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from zetcd.base.errors import Fatal
+from zetcd.base.meter import Meter
+from zetcd.host import clock
 from zetcd.host.process import unpin
 
 
@@ -24,7 +26,9 @@ class Writable(Protocol):
 class Flusher:
     """`submit` starts a write, `done_fd` becomes readable when it has ended, `drain` hands the end over."""
 
-    def __init__(self) -> None:
+    def __init__(self, meter: Meter | None = None) -> None:
+        """meter is told how long each write took."""
+        self._meter = meter
         self._jobs: SimpleQueue[Writable] = SimpleQueue()
         self._failure: BaseException | None = None
         self.done_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -48,8 +52,11 @@ class Flusher:
         unpin()
         while True:
             flush = self._jobs.get()
+            began = clock.monotonic_ns()
             try:
                 flush.write()
             except BaseException as error:  # noqa: BLE001 - whatever it was, the process ends by it
                 self._failure = error
+            if self._meter is not None:
+                self._meter.observe_ns(clock.monotonic_ns() - began)
             os.eventfd_write(self.done_fd, 1)

@@ -54,16 +54,20 @@ def _start(loop: Loop) -> None:
 
 
 def _wal(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
+    from zetcd.actors.measuring import WAL_SYNC
     from zetcd.actors.wal_actor import WalActor
+    from zetcd.base.meter import Meter
     from zetcd.host.files import HostFiles
 
+    syncs = Meter()
     try:
-        actor = WalActor(settings, HostFiles(), logs.configure(settings, "wal"))
+        actor = WalActor(settings, HostFiles(syncs.observe_ns), logs.configure(settings, "wal"))
     except Refusal:
         raise
     except Fatal as fatal:
         # A log that cannot be opened now will not open a moment later: a person has to look.
         raise Refusal(str(fatal)) from fatal
+    actor.meters[WAL_SYNC] = syncs
     sessions = Sessions(
         actor, number, _incarnation(), _tracer(settings, "wal"),
         epoch=actor.epoch, cluster=actor.cluster, member=actor.member,
@@ -97,6 +101,8 @@ def _raft(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byte
 
 def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
     from zetcd.actors.apply_actor import ApplyActor
+    from zetcd.actors.measuring import COMMIT, DEFRAG
+    from zetcd.base.meter import Meter
     from zetcd.host.flusher import Flusher
     from zetcd.host.leveldb import LevelEngine
     from zetcd.host.scratch import Scratches
@@ -104,14 +110,16 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     from zetcd.host.stores import Stores
     from zetcd.state.machine import Machine
 
-    flusher = Flusher()
+    commits, defragments = Meter(), Meter()
+    flusher = Flusher(commits)
     stores = Stores(settings.member_dir, sync=not settings.unsafe_no_fsync)
     arrived = stores.tidy()
     stage = HostStage(stores)
     machine = Machine(LevelEngine(stores.path, sync=stores.sync), notifier.watchdog)
     actor = ApplyActor(machine, flusher, settings.compaction_batch_limit, settings.compaction_sleep_ms)
     receiver = actor.snapshots.attach(stage, stores, arrived)
-    files = Flusher()
+    actor.meters |= {COMMIT: commits, DEFRAG: defragments}
+    files = Flusher(defragments)
     actor.deferred.attach(files, Scratches(settings.member_dir).make)
     loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "apply")), context, notifier)
     traced = loop.after_turn

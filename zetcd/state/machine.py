@@ -9,6 +9,7 @@ After a crash the engine holds the state as of `flushed_index`, exactly (rule 23
 applied again from the log, entries at or below it are skipped.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -50,8 +51,8 @@ class Machine:
 
     __slots__ = (
         "_alarms", "_building", "_dirty_since", "_execution", "_flushing", "_leases", "_members", "_overlay",
-        "_promised", "_promised_bytes", "_queries", "_store", "_sweeper", "applied", "applied_term", "flushed_index",
-        "flushed_term", "flushes",
+        "_promised", "_promised_bytes", "_queries", "_store", "_sweeper", "applied", "applied_term", "commands",
+        "flushed_index", "flushed_term", "flushes",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, alive: Callable[[], None] = lambda: None) -> None:
@@ -72,6 +73,7 @@ class Machine:
         self._building: Flush | None = None  # frozen, batch not yet complete
         self._flushing: Flush | None = None  # handed out, not yet flushed
         self._dirty_since: int | None = None
+        self.commands: Counter[type] = Counter()  # executed in this life, by kind; those inside a transaction are its
         self._queries: dict[type, Callable[[Any], Result | Cursor]] = {
             Range: self._range,
             HashKv: self._hash_kv,
@@ -179,6 +181,7 @@ class Machine:
             if entry.origin:
                 replies.append((entry.origin, entry.sequence, PutDone(revision, None)))
         self._promised += puts
+        self.commands[Put] += len(puts)
         return True
 
     def settle(self) -> None:
@@ -208,6 +211,7 @@ class Machine:
             if entry.origin:
                 replies.append((entry.origin, entry.sequence, result))
         self._overlay.keep_ordered()
+        self.commands.update([type(entry.command) for entry in entries])
 
     # -- reads -----------------------------------------------------------------------------------------------------
     def query(self, query: Query) -> Result | Cursor:
@@ -258,6 +262,11 @@ class Machine:
         return ListCursor(scan, lambda keys: results.Leases(revision, [lease_id(key) for key in keys]))
 
     def _status(self, _query: StoreStatus) -> Status:
+        return self.figures()
+
+    def figures(self) -> Status:
+        """What a status says."""
+        self.settle()
         store = self._store
         return Status(
             revision=store.revision,
@@ -368,8 +377,7 @@ class Machine:
         return Export(*self._overlay.pin(), scratch)
 
     def compact_files(self) -> None:
-        """Bring the engine's files into their smallest form; takes long, and may run beside everything else on a thread of
-        its own."""
+        """Bring the engine's files into their smallest form; takes long, and may run on a thread of its own."""
         self._overlay.compact_files()
 
     def close(self) -> None:

@@ -470,6 +470,23 @@ class LeaseAnswers(Struct, frozen=True, array_like=True, tag=66, gc=False):
     answers: list[LeaseAnswer]
 
 
+# -- measuring -----------------------------------------------------------------------------------------------------
+class Measure(Struct, frozen=True, array_like=True, tag=67, gc=False):
+    """api -> raft, apply, lease; raft -> wal: say what you have counted."""
+
+    serial: int
+
+
+class Measured(Struct, frozen=True, array_like=True, tag=68):
+    """The answer to Measure: series and histograms (bounds, counts, sum; seconds) by etcd's names. raft passes on
+    wal's."""
+
+    serial: int
+    role: str
+    series: dict[str, float]
+    histograms: dict[str, tuple[list[float], list[int], float]]
+
+
 Message = (
     Hello
     | Welcome
@@ -517,6 +534,8 @@ Message = (
     | LeaseAnswer
     | LeaseAsks
     | LeaseAnswers
+    | Measure
+    | Measured
 )
 
 

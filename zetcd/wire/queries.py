@@ -51,8 +51,8 @@ class Defragment(Struct, frozen=True, array_like=True, tag=47, gc=False):
 
 
 class OpenExport(Struct, frozen=True, array_like=True, tag=48, gc=False):
-    """Begin a snapshot for a client: the store with everything executed now. id: chosen by the api process, unique in its
-    life. Answered (Exported, without data) when its size is known."""
+    """Begin a snapshot for a client: the store with everything executed now. id: chosen by the api process, unique in
+    its life. Answered (Exported, without data) when its size is known."""
 
     id: int
 

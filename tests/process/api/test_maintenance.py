@@ -112,3 +112,18 @@ def test_defragment_shrinks_the_store_and_requests_go_on_meanwhile(tmp_path: Pat
         assert list(dealer.reply(address)) == ["header"]
         assert dealer.call({"op": "status"})["dbSize"] < before / 3
         assert dealer.call({"op": "range", "key": b"meanwhile"})["kvs"][0]["version"] == 50
+
+
+def test_metrics_come_from_every_process(dealer: Dealer) -> None:
+    before = dealer.call({"op": "metrics"})
+    for _ in range(5):
+        dealer.call({"op": "put", "key": b"measured"})
+    after = dealer.call({"op": "metrics"})
+    assert "missing" not in after
+    assert after["series"]["etcd_mvcc_put_total"] == before["series"]["etcd_mvcc_put_total"] + 5
+    assert after["series"]["etcd_server_has_leader"] == after["series"]["etcd_server_is_leader"] == 1
+    assert after["series"]["etcd_server_leader_changes_seen_total"] >= 1
+    assert "etcd_debugging_lease_renewed_total" in after["series"]
+    syncs = [sum(each["histograms"]["etcd_disk_wal_fsync_duration_seconds"]["counts"]) for each in (before, after)]
+    assert syncs[1] >= syncs[0] + 5
+    assert after["histograms"]["etcd_disk_backend_commit_duration_seconds"]["sum"] > 0

@@ -1,0 +1,88 @@
+"""The metrics op: every process once, one round for all who ask meanwhile, and a bound for the wait."""
+
+import pytest
+
+from tests.unit.actors.front import Front
+from tests.unit.actors.store import Store
+from zetcd.actors.measuring import measured
+from zetcd.base import limits
+from zetcd.base.meter import Meter
+from zetcd.wire.codec import decode_frame, encode
+from zetcd.wire.entry import DeleteRange, LeaseGrant, Put, Txn
+from zetcd.wire.local import Frame, Measure, Measured
+
+HISTOGRAM = ([0.001, 0.002], [1, 2, 3], 0.5)
+
+
+@pytest.fixture
+def front() -> Front:
+    return Front()
+
+
+def told(front: Front, serial: int, *roles: str) -> None:
+    for role in roles:
+        peer = front.raft if role == "wal" else getattr(front, role)
+        front.turn(peer, Measured(serial, role, {f"of_{role}": 1.5}, {"h": HISTOGRAM} if role == "wal" else {}))
+
+
+def test_every_process_is_asked_once_and_all_answers_are_put_together(front: Front) -> None:
+    front.ask({"op": "metrics"})
+    front.ask({"op": "metrics"}, client=b"c2")
+    (serial,) = {message.serial for _, message in front.sent if isinstance(message, Measure)}
+    assert len(front.take(Measure)) == 3
+    told(front, serial, "raft", "apply", "lease")
+    assert front.replies() == []
+    told(front, serial, "wal")
+    one, other = front.replies()
+    assert one == other
+    assert {name for name in one["series"] if name.startswith("of_")} == {"of_raft", "of_apply", "of_lease", "of_wal"}
+    assert one["histograms"] == {"h": {"bounds": [0.001, 0.002], "counts": [1, 2, 3], "sum": 0.5}}
+    assert one["metrics"]["requests"] == 2
+    assert "missing" not in one
+
+
+def test_who_does_not_answer_is_named_and_an_answer_that_comes_late_changes_nothing(front: Front) -> None:
+    front.actor.on_lost(front.lease)
+    front.tick()
+    front.ask({"op": "metrics"})
+    told(front, 1, "raft")
+    for _ in range(limits.METRICS_WAIT_MS // 100):
+        front.tick()
+    (reply,) = front.replies()
+    assert sorted(reply["missing"]) == ["apply", "lease", "wal"]
+    assert "of_raft" in reply["series"]
+    told(front, 1, "apply")
+    front.ask({"op": "metrics"})
+    told(front, 1, "apply", "wal")
+    assert front.replies() == []
+
+
+def test_apply_counts_what_it_executes() -> None:
+    store = Store()
+    store.grant()
+    store.execute(Put(b"a", b"1"), Put(b"b", b"2"), DeleteRange(b"a"), Txn([], [Put(b"c", b"")], []), LeaseGrant(5, 60))
+    store.turn(store.api, Measure(7))
+    (answer,) = [each for _, messages in store.frames for each in messages if isinstance(each, Measured)]
+    assert decode_frame(encode(Frame(1, 1, 1, [answer]))).messages == [answer]
+    series = answer.series
+    assert answer.serial == 7
+    assert [series[f"etcd_mvcc_{name}_total"] for name in ("put", "delete", "txn")] == [2, 1, 1]
+    assert series["etcd_debugging_mvcc_keys_total"] == 2
+    assert series["etcd_debugging_mvcc_current_revision"] == 5
+    assert series["etcd_debugging_lease_granted_total"] == 1
+
+
+def test_what_raft_says_decodes() -> None:
+    """A truth value among the numbers did not, and the answer was lost."""
+    answer = measured(Measure(3), "raft", {"etcd_server_has_leader": True, "etcd_server_proposals_pending": 0})
+    assert decode_frame(encode(Frame(1, 1, 1, [answer]))).messages == [answer]
+
+
+def test_a_meter_has_etcds_buckets() -> None:
+    meter = Meter()
+    for duration in (1, 1_000_000, 1_000_001, 8_192_000_000, 9_000_000_000):
+        meter.observe_ns(duration)
+    bounds, counts, total = meter.values
+    assert (bounds[0], bounds[-1], len(bounds)) == (0.001, 8.192, 14)
+    assert (counts[0], counts[1], counts[13], counts[14]) == (2, 1, 1, 1)
+    assert total == pytest.approx(17.194, rel=1e-3)
