@@ -1,7 +1,8 @@
 """ZeroMQ under the link: one DEALER in the asyncio loop that connects once, read by plain receives on its descriptor.
 
 The file descriptor rule: ZeroMQ's FD is edge-triggered and shared by all state changes. It may be slept on only after
-a receive said EAGAIN, and every send may have swallowed its signal. So each send is followed by a look (`settle`).
+the socket said that nothing waits, and every send may have swallowed its signal. So each send is followed by a look
+(`settle`), and each message by another; a receive that fails would say the same for ten times the price.
 """
 
 import asyncio
@@ -37,13 +38,13 @@ Context = zmq.Context["zmq.Socket[bytes]"]
 class Dealer:
     """One connection to one api process. Implements `zetcd.session.lane.Port`.
 
-    parts: frames of each message, both ways. bounded: at most GATEWAY_LINE_FRAMES_MAX messages wait in it each way;
-    without it the session's windows are the bound. on_message gets what came, on_lost why the connection is gone (once,
-    after all that it brought), on_room is told that a send that was refused may be tried again.
+    parts: frames of each message, both ways. on_message gets what came, on_lost why the connection is gone (once, after
+    all that it brought). With on_room at most GATEWAY_LINE_FRAMES_MAX messages wait in it each way, and on_room is told
+    when a send that was refused may be tried again; without it the session's windows are the bound.
     """
 
     __slots__ = (
-        "_loop", "_monitor", "_monitor_fd", "_on_lost", "_on_message", "_on_room", "_parts", "_paused", "_recv",
+        "_get", "_loop", "_monitor", "_monitor_fd", "_on_lost", "_on_message", "_on_room", "_parts", "_paused", "_recv",
         "_send", "_socket", "_starved", "closed", "fd",
     )  # fmt: skip
 
@@ -87,7 +88,9 @@ class Dealer:
         self.fd: int = self._socket.FD
         self._monitor_fd: int = self._monitor.FD
         self._recv = self._socket.recv
-        self._send = Raw.send.__get__(self._socket)  # without the wrapper, which costs a microsecond a frame
+        # Without the wrappers, which cost a microsecond each.
+        self._send = Raw.send.__get__(self._socket)
+        self._get: Callable[[int], Any] = Raw.get.__get__(self._socket)
         loop.add_reader(self.fd, self._on_readable)
         loop.add_reader(self._monitor_fd, self._on_monitor)
         loop.call_soon(self._on_monitor)  # a monitor's first event may be there already
@@ -108,7 +111,7 @@ class Dealer:
     def settle(self) -> None:
         """After sends: the FD's signal may be spent although messages wait."""
         if not self.closed and not self._paused:
-            events: Any = self._socket.getsockopt(_EVENTS)
+            events = self._get(_EVENTS)
             if events & _POLLIN or (self._starved and events & _POLLOUT):
                 self._loop.call_soon(self._on_readable)
 
@@ -133,19 +136,17 @@ class Dealer:
         self._drain(DRAIN_FRAMES_MAX)
 
     def _drain(self, count: int) -> None:
-        recv, on_message, single = self._recv, self._on_message, self._parts == 1
-        try:
-            for _ in range(count):
-                on_message([recv(NOBLOCK)] if single else [recv(NOBLOCK), recv(NOBLOCK)])
-                if self.closed or self._paused:
-                    return
-        except zmq.Again:
-            return
+        recv, on_message, get, single = self._recv, self._on_message, self._get, self._parts == 1
+        for _ in range(count):
+            if not get(_EVENTS) & _POLLIN:
+                return
+            on_message([recv(NOBLOCK)] if single else [recv(NOBLOCK), recv(NOBLOCK)])
+            if self.closed or self._paused:
+                return
         self._loop.call_soon(self._on_readable)
 
     def _look_for_room(self) -> None:
-        events: Any = self._socket.getsockopt(_EVENTS)
-        if events & _POLLOUT and self._on_room is not None:
+        if self._get(_EVENTS) & _POLLOUT and self._on_room is not None:
             self._starved = False
             self._on_room()
 

@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import resource
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -40,6 +41,7 @@ SOCKETS = 2
 TRY_TIMEOUT_S = 2.0
 CONNECT_TIMEOUT_S = 2.0
 SOCKETS_PER_LINE = 3  # the DEALER and both ends of its monitor
+DESCRIPTORS_PER_LINE = 4  # of each of these, and the connection; streams take half of all at most
 
 _AS_ETCD = {
     DEADLINE: errors.TIMEOUT,
@@ -81,16 +83,20 @@ class Link:
 
     endpoints: ``ipc://`` or ``tcp://``, one for each api process; the first that answers takes the unary calls, streams
     take turns. timeout_s: for calls that the api process bounds itself; longer than its own bound (etcd's ReqTimeout).
-    Used within one running loop.
+    lines_max: streams at once. Used within one running loop.
     """
 
-    def __init__(self, endpoints: Sequence[str], *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, endpoints: Sequence[str], *, timeout_s: float = 10.0, lines_max: int = GATEWAY_LINES_MAX
+    ) -> None:
         """Connects with the first call."""
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._lines_max = min(lines_max, descriptors // 2 // DESCRIPTORS_PER_LINE)
         self._options = Options.of(list(endpoints), timeout_s, TRY_TIMEOUT_S, CONNECT_TIMEOUT_S, SOCKETS)
         self._timeout_s = timeout_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: Context = zmq.Context()
-        self._context.set(zmq.MAX_SOCKETS, SOCKETS_PER_LINE * (GATEWAY_LINES_MAX + 100))
+        self._context.set(zmq.MAX_SOCKETS, SOCKETS_PER_LINE * (self._lines_max + 100))
         self._session = Session(self._options, self._dial)
         self._ports: list[Dealer] = []
         self._lines: dict[Dealer, Line] = {}
@@ -197,7 +203,7 @@ class Link:
     # -- streams ---------------------------------------------------------------------------------------------------
     def open(self, line: Line) -> Dealer:
         """A connection for line, messages of one frame. Raises RpcError where there are too many."""
-        if len(self._lines) >= GATEWAY_LINES_MAX:
+        if len(self._lines) >= self._lines_max:
             raise RpcError(*errors.TOO_MANY_REQUESTS)
         loop = self.loop
         endpoints = self._options.endpoints
