@@ -58,14 +58,17 @@ class _Call:
     def fail(self, error: RpcError) -> None:
         """End with a status."""
         if not self.done:
-            self._end()
-            block = status.trailers if self._stream.started else status.trailers_only
-            self._stream.finish(block(error.code, error.message))
+            self._end(error)
+            self._forget()
 
     def expire(self) -> None:
         """The deadline has passed."""
+        self._abort(_EXPIRED)
+
+    def _abort(self, error: RpcError) -> None:
+        """End with a status that the service does not know of."""
         if not self.done:
-            self.fail(_EXPIRED)
+            self._end(error)
             self._cancel()
 
     def on_reset(self) -> None:
@@ -74,16 +77,23 @@ class _Call:
             self._end()
             self._cancel()
 
-    def _end(self) -> None:
+    def _end(self, error: RpcError | None = None) -> None:
         self.done = True
         if self._reader is not None:
             self._reader.close()
             self._reader = None
         if self._bucket:
             self._service.deadlines.discard(self, self._bucket)
+        if error is not None:
+            block = status.trailers if self._stream.started else status.trailers_only
+            self._stream.finish(block(error.code, error.message))
+
+    def _forget(self) -> None:
+        """Let go of what the service gave, lest the two keep each other."""
+        raise NotImplementedError
 
     def _cancel(self) -> None:
-        """Let the service go of the call."""
+        """Tell the service that the call is over."""
         raise NotImplementedError
 
     def _reading(self) -> framing.Reader:
@@ -137,14 +147,19 @@ class UnaryCall(_Call):
         if not self.done:
             data = message.SerializeToString()
             self._end()
+            self.on_cancel = None
             self._stream.respond(self._plan.response, framing.framed(data), status.TRAILERS_OK)
 
     def on_writable(self) -> None:
         """A reply is queued whole."""
 
+    def _forget(self) -> None:
+        self.on_cancel = None
+
     def _cancel(self) -> None:
-        if self.on_cancel is not None:
-            self.on_cancel()
+        on_cancel, self.on_cancel = self.on_cancel, None
+        if on_cancel is not None:
+            on_cancel()
 
 
 class StreamCall(_Call):
@@ -161,9 +176,12 @@ class StreamCall(_Call):
         self._seen = 0
         self._inbound: Inbound | None = None
         try:
-            self._inbound = method.open(self)
+            inbound = method.open(self)
         except RpcError as error:
             self.fail(error)
+        else:
+            if not self.done:
+                self._inbound = inbound
 
     def send(self, message: Message) -> bool:
         """See `rpc.Stream`."""
@@ -176,6 +194,7 @@ class StreamCall(_Call):
         """See `rpc.Stream`."""
         if not self.done:
             self._end()
+            self._forget()
             self._stream.start(self._plan.response)
             self._stream.finish(status.TRAILERS_OK)
 
@@ -198,8 +217,7 @@ class StreamCall(_Call):
         try:
             self._reading().feed(data)
         except RpcError as error:
-            self.fail(error)
-            self._cancel()
+            self._abort(error)
             return
         self._ended = end
         self._read()
@@ -219,9 +237,7 @@ class StreamCall(_Call):
                 if self._seen == 1 or self._method.client_streams:
                     self._hand_over(self._parsed(message))
         except RpcError as error:  # what came is no request: the service does not know yet
-            if not self.done:
-                self.fail(error)
-                self._cancel()
+            self._abort(error)
         finally:
             self._reading_now = False
 
@@ -235,7 +251,7 @@ class StreamCall(_Call):
     def _hand_over(self, request: Message) -> None:
         try:
             self._taken_by().message(request)
-        except RpcError as error:
+        except RpcError as error:  # the service's own
             self.fail(error)
 
     def _maybe_half_close(self) -> None:
@@ -257,6 +273,10 @@ class StreamCall(_Call):
         if not self.done:
             self._taken_by().writable()
 
+    def _forget(self) -> None:
+        self._inbound = None
+
     def _cancel(self) -> None:
-        if self._inbound is not None:
-            self._inbound.cancelled()
+        inbound, self._inbound = self._inbound, None
+        if inbound is not None:
+            inbound.cancelled()

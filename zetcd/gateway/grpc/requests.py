@@ -6,6 +6,7 @@ A plan is kept with its head (`Head.memo`), so a client that repeats a head pays
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from zetcd.gateway.grpc import status
@@ -38,34 +39,38 @@ class NotGrpc(Exception):
 class Plan:
     """A call as its head describes it. timeout in seconds; None: none."""
 
-    __slots__ = ("encoding", "metadata", "method", "response", "timeout")
+    __slots__ = ("_authority", "_fields", "_metadata", "encoding", "method", "response", "timeout")
 
     def __init__(self, head: Head, methods: Methods) -> None:
         """Raises Refused, NotGrpc."""
-        self.timeout: float | None = None
-        self.encoding = ""
-        metadata = {":authority": head.authority.decode("latin-1")}
-        content = b""
-        for raw_name, raw in head.fields:
-            name = raw_name.decode("ascii")
-            if name == "content-type":
-                content = raw
-            elif name == "grpc-timeout":
-                self.timeout = _timeout(raw.decode("latin-1"))
-            elif name == "grpc-encoding":
-                self.encoding = raw.decode("latin-1")
-            elif name not in _RESERVED:
-                metadata[name] = _binary(raw) if name.endswith("-bin") else raw.decode("latin-1")
-        self.response = _response(content)
+        found = dict(head.fields)
+        self.response = _response(found.get(b"content-type", b""))
         if head.method != b"POST":
             name = head.method.decode("latin-1")
             text = f"http2Server.operateHeaders parsed a :method field: {name} which should be POST"
             raise Refused(status.trailers_only(status.INTERNAL, text, 405))
         self.method = _method(head.path.decode("latin-1"), methods)
+        timeout = found.get(b"grpc-timeout")
+        self.timeout = None if timeout is None else _timeout(timeout.decode("latin-1"))
+        self.encoding = found.get(b"grpc-encoding", b"").decode("latin-1")
         if self.encoding not in ENCODINGS:
             text = f'grpc: Decompressor is not installed for grpc-encoding "{self.encoding}"'
             raise Refused(status.trailers_only(status.UNIMPLEMENTED, text))
-        self.metadata = MappingProxyType(metadata)
+        self._authority = head.authority
+        self._fields = head.fields  # and not the head, which refers to this
+        self._metadata: Mapping[str, str] | None = None
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """As `rpc.Context` has it; made when it is first wanted."""
+        if self._metadata is None:
+            made = {":authority": self._authority.decode("latin-1")}
+            for raw_name, raw in self._fields:
+                name = raw_name.decode("ascii")
+                if name not in _RESERVED:
+                    made[name] = _binary(raw) if name.endswith("-bin") else raw.decode("latin-1")
+            self._metadata = MappingProxyType(made)
+        return self._metadata
 
 
 def plan(head: Head, methods: Methods) -> Plan:

@@ -17,7 +17,7 @@ from zetcd.gateway.h2.fields import NO_TABLE, Field
 from zetcd.gateway.h2.head import Head, Malformed, are_trailers
 from zetcd.gateway.h2.ids import Ids
 from zetcd.gateway.h2.policing import Allowance, Keepalive, Pings, Policy
-from zetcd.gateway.h2.stream import Handler, Stream
+from zetcd.gateway.h2.stream import IGNORES, Handler, Stream
 
 GRACE_PING = b"goodbye!"
 KEEPALIVE_PING = b"are you?"
@@ -155,8 +155,7 @@ class Connection:
         streams, self.streams = self.streams, {}
         self._ready.clear()
         for stream in streams.values():
-            self._drop(stream)
-            stream.handler.on_reset()
+            self._drop(stream).on_reset()
 
     # -- what streams call ------------------------------------------------------------------------
     def put(self, data: bytes) -> None:
@@ -204,12 +203,15 @@ class Connection:
         self._drop(stream)
         self.put(frames.rst_stream(stream.id, code))
 
-    def _drop(self, stream: Stream) -> None:
+    def _drop(self, stream: Stream) -> Handler:
+        """Forget the stream, and break the circle of stream and handler, which would wait for the garbage collector."""
+        handler, stream.handler = stream.handler, IGNORES
         stream.open = False
         self.unsent -= stream.pending_bytes
         stream.pending_bytes = 0
         stream.pending.clear()
         self.streams.pop(stream.id, None)
+        return handler
 
     # -- sending ----------------------------------------------------------------------------------
     def _pump(self) -> None:
@@ -282,13 +284,11 @@ class Connection:
         return len(preface)
 
     def _reset(self, fault: StreamFault) -> None:
+        self._ids.reset(fault.stream_id)
+        self.put(frames.rst_stream(fault.stream_id, fault.code))
         stream = self.streams.get(fault.stream_id)
-        if stream is None:
-            self._ids.reset(fault.stream_id)
-            self.put(frames.rst_stream(fault.stream_id, fault.code))
-            return
-        self.reset_stream(stream, fault.code)
-        stream.handler.on_reset()
+        if stream is not None:
+            self._drop(stream).on_reset()
 
     def _nuisance(self) -> None:
         if not self._control.take(self._now):
@@ -407,8 +407,7 @@ class Connection:
         if not stream.started and not self._resets.take(self._now):
             # Each such request cost us work, and the client nothing.
             raise ConnectionFault(Code.ENHANCE_YOUR_CALM, "too many requests made and taken back")
-        self._drop(stream)
-        stream.handler.on_reset()
+        self._drop(stream).on_reset()
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:

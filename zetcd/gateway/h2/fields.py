@@ -21,6 +21,7 @@ Field = tuple[bytes, bytes]
 
 STATIC: tuple[Field, ...] = tuple((bytes(name), bytes(value)) for name, value in HeaderTable.STATIC_TABLE)
 _FIRST_DYNAMIC = len(STATIC) + 1
+_NEWEST = _FIRST_DYNAMIC - 1  # entry 62 is the last of the list, 63 the one before: entries[_NEWEST - index]
 _ENTRY_OVERHEAD = 32  # RFC 7541 section 4.1
 _PSEUDO = frozenset({b":method", b":scheme", b":path", b":authority"})
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
@@ -53,8 +54,8 @@ class Decoder:
 
     def _decode(self, block: bytes) -> list[Field] | None:
         fields: list[Field] = []
+        entries = self._entries
         at, end = 0, len(block)
-        size = 0
         while at < end:
             first = block[at]
             if first & 0x80:  # indexed field
@@ -62,37 +63,38 @@ class Decoder:
                 at += 1
                 if index == 0x7F:
                     index, at = _integer(block, at, index)
-                field = STATIC[index - 1] if 0 < index < _FIRST_DYNAMIC else self._dynamic(index)
+                if index >= _FIRST_DYNAMIC:
+                    fields.append(entries[_NEWEST - index])
+                elif index:
+                    fields.append(STATIC[index - 1])
+                else:
+                    raise IndexError
             elif first & 0x40:  # literal with incremental indexing
                 name, value, at = self._literal(block, at, 0x3F)
                 field = _checked(name, value)
                 self._add(field, len(name) + len(value) + _ENTRY_OVERHEAD)
+                fields.append(field)
             elif first & 0x20:  # dynamic table size update
                 if fields:
                     raise ConnectionFault(Code.COMPRESSION_ERROR, "table size update inside a header block")
-                value_of, at = _prefixed(block, at, 0x1F)
-                self._resize(value_of)
-                continue
+                size, at = _prefixed(block, at, 0x1F)
+                self._resize(size)
             else:  # literal without indexing, or never indexed
                 name, value, at = self._literal(block, at, 0x0F)
-                field = _checked(name, value)
-            size += len(field[0]) + len(field[1]) + _ENTRY_OVERHEAD
-            if size <= self._list_bytes_max:
-                fields.append(field)
-        return fields if size <= self._list_bytes_max else None
+                fields.append(_checked(name, value))
+        return fields if self._fits(fields, end) else None
 
-    def _dynamic(self, index: int) -> Field:
-        if index < _FIRST_DYNAMIC:
-            raise IndexError
-        at = len(self._entries) - 1 - (index - _FIRST_DYNAMIC)
-        if at < 0:
-            raise IndexError
-        return self._entries[at]
+    def _fits(self, fields: list[Field], block_bytes: int) -> bool:
+        """Whether the list is within its bound, counted only if the block could mean so much."""
+        most = self._list_bytes_max
+        if len(fields) * (HEADER_TABLE_BYTES + _ENTRY_OVERHEAD) + 2 * block_bytes <= most:
+            return True
+        return sum(len(name) + len(value) + _ENTRY_OVERHEAD for name, value in fields) <= most
 
     def _literal(self, block: bytes, at: int, mask: int) -> tuple[bytes, bytes, int]:
         index, at = _prefixed(block, at, mask)
         if index:
-            name = (STATIC[index - 1] if index < _FIRST_DYNAMIC else self._dynamic(index))[0]
+            name = (STATIC[index - 1] if index < _FIRST_DYNAMIC else self._entries[_NEWEST - index])[0]
         else:
             name, at = _string(block, at)
         value, at = _string(block, at)

@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501  (a table with one case a line)
 
+import gc
 import gzip
 import struct
 from collections.abc import Callable
@@ -338,3 +339,19 @@ def test_collecting() -> None:
 def test_messages_travel_percent_encoded() -> None:
     assert percent_encoded("a b~%\x7fé\n") == b"a b~%25%7F%C3%A9%0A"
     assert len(percent_encoded("ü" * 10_000)) <= 4096
+
+
+@pytest.mark.parametrize("path", ["/toy.T/Put", "/toy.T/Up", "/toy.T/Nope"])
+def test_a_call_that_has_ended_leaves_nothing_to_the_garbage_collector(path: str) -> None:
+    """A circle for each call would make every hundredth one wait."""
+    caller = Caller()
+    caller.call(framed(b"a"), path=path, grpc_timeout="5S")
+    gc.collect()
+    gc.disable()
+    try:
+        caller.call(framed(b"b"), path=path, grpc_timeout="6S")
+        caller.toy.calls.clear()
+        caller.toy.inbound.clear()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
