@@ -292,3 +292,4 @@ class Connection:
         answer.body_bytes = len(self._body)
         self._queue.append((request, answer))
         self._reset_message()
+        self._in_head = False  # not before the next one begins: what is left of this piece was body
