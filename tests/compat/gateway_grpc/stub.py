@@ -59,16 +59,22 @@ class Stub:
 
     def call(self, path: str, request: Message, metadata: Metadata = (), timeout: float = ANSWER_S) -> Message | Failed:
         """A unary call."""
-        ask: Any = self._channel.unary_unary(
+        try:
+            reply: Message = self._unary(path)(request, metadata=metadata, timeout=timeout)
+        except grpc.RpcError as error:
+            return failed(error)
+        return reply
+
+    def later(self, path: str, request: Message, timeout: float = ANSWER_S) -> Any:
+        """A unary call as grpcio's future."""
+        return self._unary(path).future(request, timeout=timeout)
+
+    def _unary(self, path: str) -> Any:
+        return self._channel.unary_unary(
             path,
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=_reply(path).FromString,
         )
-        try:
-            reply: Message = ask(request, metadata=metadata, timeout=timeout)
-        except grpc.RpcError as error:
-            return failed(error)
-        return reply
 
     def stream(self, path: str, metadata: Metadata = ()) -> "Talk":
         """A streaming call."""
