@@ -2,6 +2,7 @@
 
 - Unary calls of one loop turn travel together (`zetcd.session` batches equal ones). What the server refuses is the
   client's to hear and to repeat: errors come as replies, and the session repeats only what broke on the way and may be.
+- What may wait for ever (locks, campaigns) goes another way, so that thousands of it hold up nothing else.
 - A stream (watch, observe, snapshot) has a DEALER of its own, read only while its client takes more. So the api process
   pauses each client by itself, and nothing gathers here.
 """
@@ -20,9 +21,9 @@ from zetcd.base.limits import GATEWAY_LINES_MAX, GATEWAY_QUIET_MS
 from zetcd.gateway.dealer import Context, Dealer, Nowhere
 from zetcd.gateway.rpc import RpcError
 from zetcd.session.call import ALONE, READ, WRITE, Call, Kind, Policy, Waiter
-from zetcd.session.errors import CLIENT_CLOSED, DEADLINE
+from zetcd.session.errors import CLIENT_CLOSED, DEADLINE, Error
 from zetcd.session.lane import UP, Lane, Port
-from zetcd.session.options import TICK_S, Options
+from zetcd.session.options import ALONE_INFLIGHT_MAX, TICK_S, Options
 from zetcd.session.session import Session
 from zetcd.wire import client as wire
 from zetcd.wire.replies import MetricsReply
@@ -97,7 +98,8 @@ class Link:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: Context = zmq.Context()
         self._context.set(zmq.MAX_SOCKETS, SOCKETS_PER_LINE * (self._lines_max + 100))
-        self._session = Session(self._options, self._dial)
+        self._session = Session(self._options, lambda lane: self._dial(self._session, lane))
+        self._waits = Session(self._options, lambda lane: self._dial(self._waits, lane))
         self._ports: list[Dealer] = []
         self._lines: dict[Dealer, Line] = {}
         self._listeners: dict[Callable[[], None], None] = {}
@@ -116,7 +118,7 @@ class Link:
 
     @property
     def up(self) -> bool:
-        """Whether an api process answers."""
+        """Whether an api process answered last; before the first call none has."""
         return any(lane.state == UP for lane in self._session.lanes)
 
     def on_state(self, listener: Callable[[], None]) -> None:
@@ -131,7 +133,7 @@ class Link:
     def call(self, request: wire.Request, policy: Policy, waiter: Waiter, *, forever: bool = False) -> None:
         """Send request with those of this turn; waiter gets the reply map, which may hold an ``error``.
 
-        forever: only the client's own deadline bounds it.
+        forever: only the client's own deadline bounds it. Of these ALONE_INFLIGHT_MAX may wait at once.
         """
         self.ask(request, REPLY, policy, waiter, forever=forever)
 
@@ -139,8 +141,13 @@ class Link:
         self, request: wire.Request, kind: Kind[Any], policy: Policy, waiter: Waiter, *, forever: bool = False
     ) -> None:
         """As `call`, the reply read as kind says."""
-        deadline = float("inf") if forever else time.monotonic() + self._timeout_s
-        self._session.submit(Call(request, kind, waiter, deadline, policy))
+        if not forever:
+            self._session.submit(Call(request, kind, waiter, time.monotonic() + self._timeout_s, policy))
+        elif self._waits.outstanding < ALONE_INFLIGHT_MAX:
+            self._waits.submit(Call(request, kind, waiter, float("inf"), policy))
+        else:
+            waiter.set_exception(Error(*errors.TOO_MANY_REQUESTS))
+            return
         if not self._flushing:
             self._flushing = True
             (self._loop or self.loop).call_soon(self._flush)
@@ -153,10 +160,12 @@ class Link:
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._closed:
-            self._session.close()
-            return
-        self._session.flush(time.monotonic())
+        now = time.monotonic()
+        for session in (self._session, self._waits):
+            if self._closed:
+                session.close()
+            elif session.waiting:
+                session.flush(now)
         self._settle()
 
     def _settle(self) -> None:
@@ -171,33 +180,35 @@ class Link:
 
     def _tick(self) -> None:
         self._ticking = None
-        if self._session.tick(time.monotonic()):
+        now = time.monotonic()
+        busy = self._session.tick(now)
+        if self._waits.tick(now) or busy:
             self._settle()
 
-    def _dial(self, lane: Lane) -> Port:
+    def _dial(self, session: Session, lane: Lane) -> Port:
         try:
             port = Dealer(
                 self._context,
                 self.loop,
                 lane.endpoint,
                 parts=2,
-                on_message=partial(self._on_frames, lane),
-                on_lost=partial(self._on_lost, lane),
+                on_message=partial(self._on_frames, session, lane),
+                on_lost=partial(self._on_lost, session, lane),
             )
         except zmq.ZMQError as error:
-            self.loop.call_soon(self._on_lost, lane, str(error))
+            self.loop.call_soon(self._on_lost, session, lane, str(error))
             return Nowhere()
         self._ports = [*(one for one in self._ports if not one.closed), port]
         return port
 
-    def _on_frames(self, lane: Lane, frames: list[bytes]) -> None:
-        self._session.on_frames(lane, frames, time.monotonic())
-        if self._session.waiting and not self._flushing:  # windows have opened
+    def _on_frames(self, session: Session, lane: Lane, frames: list[bytes]) -> None:
+        session.on_frames(lane, frames, time.monotonic())
+        if session.waiting and not self._flushing:  # windows have opened
             self._flushing = True
             self.loop.call_soon(self._flush)
 
-    def _on_lost(self, lane: Lane, why: str) -> None:
-        self._session.on_lost(lane, time.monotonic(), why)
+    def _on_lost(self, session: Session, lane: Lane, why: str) -> None:
+        session.on_lost(lane, time.monotonic(), why)
         self._settle()
 
     # -- streams ---------------------------------------------------------------------------------------------------
@@ -255,6 +266,7 @@ class Link:
         for dealer in list(self._lines):
             self.close_line(dealer)
         self._session.close()
+        self._waits.close()
         for port in self._ports:
             port.close()
         self._ports.clear()

@@ -53,14 +53,24 @@ class Dealer:
         self.paused = False
 
 
+class Loop:
+    """What is due later."""
+
+    def __init__(self) -> None:
+        self.later: list[Callable[[], None]] = []
+
+    def call_later(self, _seconds: float, what: Callable[[], None]) -> None:
+        self.later.append(what)
+
+
 class FakeLink:
     """Implements what services use of `Link`."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.lines: dict[Dealer, Line] = {}
-        self.up = True
         self.listeners: list[Callable[[], None]] = []
+        self.loop = Loop()
 
     def call(self, request: wire.Request, policy: Policy, waiter: Waiter, *, forever: bool = False) -> None:
         self.asked.append(Asked(request, policy, waiter, forever))

@@ -11,9 +11,10 @@ import pytest
 import zmq
 
 from zetcd.base.limits import GATEWAY_LINE_FRAMES_MAX
-from zetcd.gateway.link import READS, WRITES, Link
+from zetcd.gateway.link import READ_ALONE, READS, WRITES, Link
 from zetcd.gateway.rpc import RpcError
 from zetcd.session.errors import Error
+from zetcd.session.options import ALONE_INFLIGHT_MAX
 from zetcd.wire import client as wire
 
 ANSWER_S = 10.0
@@ -169,6 +170,28 @@ def test_rule_08_what_may_have_happened_is_not_asked_again(tmp_path: Path) -> No
             assert await read.outcome == {"header": {}}
         finally:
             again.close()
+
+    run(tmp_path, test)
+
+
+def test_what_waits_for_ever_holds_up_nothing_else(tmp_path: Path) -> None:
+    async def test(link: Link, api: Api) -> None:
+        locks = [Waiter() for _ in range(ALONE_INFLIGHT_MAX + 1)]
+        for waiter in locks:
+            link.call(wire.LockRequest(name=b"l", lease=1), READ_ALONE, waiter, forever=True)
+        with pytest.raises(Error) as raised:
+            await locks[-1].outcome
+        assert raised.value.message == "etcdserver: too many requests"
+        status = Waiter()
+        link.call(wire.StatusRequest(), READ_ALONE, status)
+        for _ in range(ALONE_INFLIGHT_MAX + 1):
+            address, request = await api.take()
+            if request["op"] == "status":
+                api.say(address, header={})
+        assert await status.outcome == {"header": {}}
+        assert not locks[0].done()
+        for waiter in locks:
+            waiter.outcome.cancel()
 
     run(tmp_path, test)
 

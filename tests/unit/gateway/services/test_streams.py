@@ -8,6 +8,7 @@ from tests.unit.gateway.services.fakes import HEADER, FakeLink, FakeStream, say
 from zetcd.base import errors
 from zetcd.base.limits import KEEP_ALIVES_PER_STREAM, RANGE_STREAM_FIRST_KEYS, SNAPSHOT_CREDIT_CHUNKS
 from zetcd.gateway.rpc import Inbound, RpcError
+from zetcd.session.errors import Error
 from zetcd.wire import client as wire
 from zetcd.wire.client import WatchCancelRequest, WatchCreateRequest, WatchProgressRequest
 from zetcd_pb import election_pb2, health_pb2, kv_pb2, reflection_v1_pb2
@@ -395,19 +396,40 @@ def test_what_needs_the_whole_range_cannot_come_in_pages(fields: dict[str, Any])
 
 
 # -- health and reflection -------------------------------------------------------------------------------------------
-def test_health_is_whether_the_member_is_there() -> None:
+STATUS = {"header": HEADER, "version": "1"}
+GONE = Error(errors.DEADLINE_EXCEEDED, "context deadline exceeded")
+
+
+def test_health_is_whether_the_member_answers() -> None:
     link = FakeLink()
     path = "/grpc.health.v1.Health/"
-    assert link.start(path + "Check", health_pb2.HealthCheckRequest()).replied == HEALTHY
+    well, ill, stopping = (link.start(path + "Check", health_pb2.HealthCheckRequest()) for _ in range(3))
+    link.answer(STATUS, at=0)
+    link.asked[1].waiter.set_exception(GONE)
+    link.answer({"error": {"code": 14, "status": "UNAVAILABLE", "message": errors.STOPPED.message}}, at=2)
+    assert (well.replied, ill.replied, stopping.replied) == (HEALTHY, ILL, ILL)
     assert link.start(path + "Check", health_pb2.HealthCheckRequest(service="x")).error == (5, "unknown service")
-    stream, watch = link.begin(path + "Watch")
+    listed = link.start(path + "List", health_pb2.HealthListRequest())
+    link.answer(STATUS)
+    assert listed.replied == health_pb2.HealthListResponse(statuses={"": HEALTHY})
+
+
+def test_health_tells_each_change() -> None:
+    link = FakeLink()
+    stream, watch = link.begin("/grpc.health.v1.Health/Watch")
     watch.message(health_pb2.HealthCheckRequest())
-    link.up = False
-    for listener in link.listeners:
-        listener()
-        listener()
-    assert [message.status for message in stream.take()] == [1, 2]
-    assert link.start(path + "Check", health_pb2.HealthCheckRequest()).replied == ILL
+    link.answer(STATUS)
+    (listener,) = link.listeners
+    listener()  # a connection has gone
+    listener()
+    assert len(link.asked) == 2
+    link.asked[-1].waiter.set_exception(GONE)
+    (again,) = link.loop.later
+    again()
+    link.answer(STATUS)
+    listener()
+    link.answer(STATUS)
+    assert stream.take() == [HEALTHY, ILL, HEALTHY]
     watch.cancelled()
     assert not link.listeners
 
