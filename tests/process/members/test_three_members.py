@@ -52,6 +52,10 @@ def test_every_member_serves_one_may_die_and_the_directories_are_enough(cluster:
 
 @pytest.mark.timeout(180)
 def test_members_publish_their_names_and_client_urls(cluster: Cluster) -> None:
+    wait_published(cluster)
+
+
+def wait_published(cluster: Cluster) -> None:
     def published() -> bool | None:
         rows = quietly(cluster.members[1], {"op": "member_list"}).get("members", [])
         shown = {(row.get("name"), tuple(row.get("clientURLs", ())), tuple(row.get("peerURLs", ()))) for row in rows}
@@ -131,7 +135,9 @@ def test_rule_20_a_leader_whose_wal_hangs_is_followed_meanwhile_and_hands_over_a
     leader = cluster.leader()
     rest = cluster.followers()
     wal = leader.processes()["wal"]
+    wait_published(cluster)  # that a membership entry is committed has to be durable at the leader before it tells it
     put(rest[0], b"k", b"before")
+    cluster.alike()
     wal.send_signal(signal.SIGSTOP)
     try:
         put(rest[1], b"k", b"during")  # a majority is durable without it
