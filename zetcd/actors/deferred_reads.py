@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from zetcd.actors.api_link import ApiLink
-from zetcd.actors.exports import Exports
-from zetcd.mvcc.engine import Engine
+from zetcd.actors.exports import Exports, Scratches
 from zetcd.state.machine import Machine
 from zetcd.wire.queries import CloseExport, CompactWait, Defragment, OpenExport, ReadExport
 from zetcd.wire.results import Done
@@ -52,10 +51,10 @@ class DeferredReads:
             CloseExport: self.exports.close,
         }
 
-    def attach(self, files: Thread, scratch: Callable[[], Engine]) -> None:
-        """files: a thread that compacts, and tells `on_defragmented`; scratch: see `Exports`."""
+    def attach(self, files: Thread, scratches: Scratches) -> None:
+        """files: a thread that compacts, and tells `on_defragmented`; scratches: see `Exports`."""
         self._files = files
-        self.exports = Exports(self._machine, scratch)
+        self.exports = Exports(self._machine, scratches)
         self.handlers |= {
             OpenExport: self.exports.open, ReadExport: self.exports.read, CloseExport: self.exports.close,
         }  # fmt: skip

@@ -137,6 +137,7 @@ ELECTION_NOT_LEADER = Error(UNKNOWN, "election: not leader")
 ELECTION_NO_LEADER = Error(UNKNOWN, "election: no leader")
 LEADER_FIELD_MISSING = Error(UNKNOWN, '"leader" field must be provided')
 
+EXPORT_FAILED = Error(INTERNAL, "zetcd: no room for the snapshot's notes: free some below the data directory")
 EXPORT_LOST = Error(UNAVAILABLE, "zetcd: the store was opened anew; ask for the snapshot again")
 EXPORT_STALLED = Error(ABORTED, "zetcd: nobody took the snapshot; ask for it again")
 NO_SNAPSHOT_STREAM = Error(NOT_FOUND, "zetcd: no snapshot on this stream")

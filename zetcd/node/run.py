@@ -120,7 +120,8 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     receiver = actor.snapshots.attach(stage, stores, arrived)
     actor.meters |= {COMMIT: commits, DEFRAG: defragments}
     files = Flusher(defragments)
-    actor.deferred.attach(files, Scratches(settings.member_dir).make)
+    scratches = Scratches(settings.member_dir)
+    actor.deferred.attach(files, scratches)
     loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "apply")), context, notifier)
     traced = loop.after_turn
 
@@ -132,6 +133,7 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     loop.after_turn = after_turn
     loop.add_reader(flusher.done_fd, lambda: flusher.drain(actor.on_flushed))
     loop.add_reader(files.done_fd, lambda: files.drain(actor.deferred.on_defragmented))
+    loop.add_reader(scratches.done_fd, scratches.drain)
     loop.add_reader(stage.done_fd, lambda: stage.drain(receiver.on_staged))
     _ready_when(loop, lambda: actor.ready, notifier)
     _start(loop)
