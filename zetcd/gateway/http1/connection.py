@@ -84,16 +84,24 @@ class Connection:
     @property
     def has_output(self) -> bool:
         """Whether `take` would return something."""
-        return bool(self._out) and not self.congested
+        return not self.congested and bool(self._out or self._waiting)
 
     def take(self) -> bytes:
-        """What is to be written now."""
+        """What is to be written now. Requests that waited for it to go out are answered then."""
         out, self._out = self._out, []
         self._out_bytes = 0
-        self._awake = False
+        self._awake = True
         if self._current is not None:
             self._current.drained()
+        self._serve()
+        self._awake = False
         return b"".join(out)
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether something could be answered once there is room for the answer."""
+        more = self._queue or self._rest or self._refusal is not None
+        return bool(more) and self._current is None and not self.closing
 
     @property
     def finished(self) -> bool:
@@ -164,7 +172,7 @@ class Connection:
             return
         self._serving = True
         try:
-            while self._current is None and not self.closing:
+            while self._current is None and not self.closing and self._out_bytes <= limits.STREAM_UNSENT_BYTES_MAX:
                 if self._queue:
                     request, self._current = self._queue.popleft()
                     self._handler(request, self._current)
@@ -194,12 +202,10 @@ class Connection:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # We know no other protocol: the answer is that to the request without the wish, and HTTP goes on.
-            rest = data[upgrade.args[0] :]
+            rest = self._without_upgrade() + data[upgrade.args[0] :]
             self._parser = httptools.HttpRequestParser(self)
-            if rest:
-                self._rest.appendleft(rest)
-                self._rest_bytes += len(rest)
+            self._rest.appendleft(rest)
+            self._rest_bytes += len(rest)
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refusal = cause if isinstance(cause, _Refused) else _Refused(400, "400 Bad Request")
@@ -208,6 +214,13 @@ class Connection:
                 self._head_fed += len(data)
                 if self._head_fed > limits.HTTP_HEAD_BYTES_MAX + _PIECE:
                     self._refusal = _Refused(431, "431 Request Header Fields Too Large")
+
+    def _without_upgrade(self) -> bytes:
+        """The head just parsed, without its wish for a protocol that we do not know: the parser would skip its body."""
+        lines = [f"{name}: {value}" for name, value in self._headers.items() if name != "upgrade"]
+        method, version = self._parser.get_method(), self._parser.get_http_version().encode()
+        fields = "\r\n".join(lines).encode("latin-1")
+        return b"%b %b HTTP/%b\r\n%b\r\n\r\n" % (method, self._url, version, fields)
 
     # -- what the parser calls --------------------------------------------------------------------
     def _reset_message(self) -> None:
@@ -250,6 +263,10 @@ class Connection:
     def on_headers_complete(self) -> None:
         """Called by the parser."""
         self._in_head = False
+        if self._parser.get_method() == b"CONNECT":
+            raise _Refused(405, "405 Method Not Allowed")
+        if self._parser.should_upgrade():
+            return  # it comes again, see `_without_upgrade`
         headers = self._headers
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
@@ -259,8 +276,6 @@ class Connection:
         coding = headers.get("transfer-encoding")
         if coding is not None and (coding.lower() != "chunked" or "content-length" in headers or version == "1.0"):
             raise _Refused(400, "400 Bad Request: ambiguous length")
-        if self._parser.get_method() == b"CONNECT":
-            raise _Refused(405, "405 Method Not Allowed")
         self._body_left = int(headers.get("content-length") or 0)
         if self._body_left > limits.HTTP_BODY_BYTES_MAX:
             raise _Refused(413, "413 Request Entity Too Large")
@@ -282,6 +297,8 @@ class Connection:
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
+        if self._parser.should_upgrade():
+            return
         self._begun = None
         method = self._parser.get_method().decode("latin-1")
         path, _, query = self._url.decode("latin-1").partition("?")

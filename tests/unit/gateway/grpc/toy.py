@@ -88,7 +88,7 @@ class Down(Chat):
     def message(self, request: Message) -> None:
         assert isinstance(request, BytesValue)
         self.got.append(request.value)
-        self.left = int(request.value)
+        self.left = int(request.value) if request.value.isdigit() else 0
         self.sent = 0
         self.writable()
 

@@ -159,6 +159,29 @@ def test_a_wish_for_another_protocol_is_ignored() -> None:
     site = Site()
     wish = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
     assert site.say(get(b"/a", wish) + get(b"/b")) == answer(b"/a") + answer(b"/b")
+    body = b"POST /p HTTP/1.1\r\n" + HOST + wish + b"Content-Length: 29\r\n\r\n" + get(b"/no")
+    assert len(get(b"/no")) == 29
+    assert site.say(body + get(b"/b")) == answer(b"/p") + answer(b"/b")
+    assert site.requests[2].body == get(b"/no")
+    chunked = b"POST /c HTTP/1.1\r\n" + HOST + wish + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    assert site.say(chunked) == answer(b"/c")
+    assert site.requests[4].body == b"abc"
+
+
+def test_requests_wait_for_the_answers_before_them_to_be_read() -> None:
+    site = Site()
+    site.wire.congested = True
+    large = b"/" + b"a" * 60_000
+    site.say(get(large) * 100)
+    assert site.read() == b""
+    assert len(site.requests) * len(large) <= limits.STREAM_UNSENT_BYTES_MAX + len(large)
+    assert site.wire.full
+    site.wire.congested = False
+    out = b""
+    while site.wire.has_output:
+        out += site.wire.take()
+    assert out == answer(large) * 100
+    assert not site.wire.full
 
 
 REFUSED = {
