@@ -263,9 +263,10 @@ class Session:
             outcome_unknown=not repeatable and leaves_unknown(error),
             compact_revision=compact_revision,
         )
-        wanted_leader = call.request.require_leader and error.message == etcd.NO_LEADER.message
-        nobody_else = len(self._endpoints) == 1 and error.message == etcd.LEARNER_UNSUPPORTED.message
-        if wanted_leader or nobody_else or not (refused or (repeatable and worth_repeating(error))):
+        hopeless = error.message == etcd.LEARNER_UNSUPPORTED.message or (
+            call.request.require_leader and error.message == etcd.NO_LEADER.message
+        )
+        if (hopeless and len(self._endpoints) == 1) or not (refused or (repeatable and worth_repeating(error))):
             call.waiter.set_exception(failure)
             return
         call.failure = failure

@@ -254,3 +254,18 @@ def test_events_without_gap_through_many_losses() -> None:
         world.say(created=True, revision=20)
         world.events(*[revision for revision in server if revision >= taker.watch.next_revision])
         assert taker.revisions == server
+
+
+def test_a_stream_without_a_leader_takes_the_watches_that_require_one_and_no_other() -> None:
+    world = World()
+    strict, patient = world.open(5, require_leader=True), world.open(7)
+    first, second = world.connect()
+    assert (first["require_leader"], "require_leader" in second) == (True, False)
+    world.say(1, created=True)
+    world.say(2, created=True)
+    world.raw(world.stream, refusal(*etcd.NO_LEADER))
+    (error,) = strict.over
+    assert error is not None
+    assert (error.code, error.message) == etcd.NO_LEADER
+    assert patient.over == []
+    assert [request["start_revision"] for request in world.asked()] == [7], "created again, on another stream"
