@@ -207,6 +207,9 @@ class Proposals:
         settings = self._raft.settings
         own = next((row for row in known.members if row[0] == self._raft.member), None)
         self._published = own is None or (own[1] == settings.name and own[3] == list(settings.advertise_client_urls))
+        if not self._published:
+            # Members that start together ask together, and changes go one by one (rule 14): the next is free now.
+            self._publish_at_ms = 0
 
     def _publish(self) -> bool:
         """As etcd does at each start: name and client URLs into the log. Whether it is on its way."""
