@@ -6,7 +6,6 @@ from zetcd.session import options as bounds
 from zetcd.session.call import LOCK, PUT
 from zetcd.wire import client as wire
 from zetcd.wire.replies import Header, PutReply
-from zetcd.wire.client import RangeRequest
 
 
 def ops(world_wire: Wire) -> list[str]:
@@ -354,7 +353,7 @@ def test_require_leader_fails_at_once_where_there_is_no_other_endpoint() -> None
     for endpoints, failed in ((("one:1",), True), (("one:1", "two:2"), False)):
         world = World(*endpoints)
         first = world.up()
-        get = world.call(RangeRequest(b"k", require_leader=True))
+        get = world.call(wire.RangeRequest(b"k", require_leader=True))
         world.flush()
         world.answer(first, first.take()[0], refusal(*etcd.NO_LEADER))
         assert get.done() is failed
