@@ -44,8 +44,8 @@ class Dealer:
     """
 
     __slots__ = (
-        "_get", "_loop", "_monitor", "_monitor_fd", "_on_lost", "_on_message", "_on_room", "_parts", "_paused", "_recv",
-        "_send", "_socket", "_starved", "closed", "fd",
+        "_get", "_loop", "_monitor", "_monitor_fd", "_on_lost", "_on_message", "_on_room", "_parts", "_recv",
+        "_send", "_socket", "_starved", "closed", "fd", "paused",
     )  # fmt: skip
 
     def __init__(
@@ -84,7 +84,7 @@ class Dealer:
         self._on_message = on_message
         self._on_lost = on_lost
         self._on_room = on_room
-        self.closed = self._paused = self._starved = False
+        self.closed = self.paused = self._starved = False
         self.fd: int = self._socket.FD
         self._monitor_fd: int = self._monitor.FD
         self._recv = self._socket.recv
@@ -110,26 +110,26 @@ class Dealer:
 
     def settle(self) -> None:
         """After sends: the FD's signal may be spent although messages wait."""
-        if not self.closed and not self._paused:
+        if not self.closed and not self.paused:
             events = self._get(_EVENTS)
             if events & _POLLIN or (self._starved and events & _POLLOUT):
                 self._loop.call_soon(self._on_readable)
 
     def pause(self) -> None:
         """Read nothing until `resume`; what comes waits in ZeroMQ and in the kernel, then at the sender."""
-        if not self._paused and not self.closed:
-            self._paused = True
+        if not self.paused and not self.closed:
+            self.paused = True
             self._loop.remove_reader(self.fd)
 
     def resume(self) -> None:
         """Read again."""
-        if self._paused and not self.closed:
-            self._paused = False
+        if self.paused and not self.closed:
+            self.paused = False
             self._loop.add_reader(self.fd, self._on_readable)
             self._loop.call_soon(self._on_readable)
 
     def _on_readable(self) -> None:
-        if self.closed or self._paused:
+        if self.closed or self.paused:
             return
         if self._starved:
             self._look_for_room()
@@ -141,7 +141,7 @@ class Dealer:
             if not get(_EVENTS) & _POLLIN:
                 return
             on_message([recv(NOBLOCK)] if single else [recv(NOBLOCK), recv(NOBLOCK)])
-            if self.closed or self._paused:
+            if self.closed or self.paused:
                 return
         self._loop.call_soon(self._on_readable)
 
@@ -157,7 +157,7 @@ class Dealer:
             event, _ = _EVENT.unpack(self._monitor.recv_multipart(NOBLOCK)[0])
         except zmq.Again:
             return
-        while not self.closed and not self._paused:  # what came before the end still counts
+        while not self.closed and not self.paused:  # what came before the end still counts
             try:
                 self._on_message([self._recv(NOBLOCK) for _ in range(self._parts)])
             except zmq.Again:

@@ -37,7 +37,7 @@ def methods(link: Link) -> dict[str, Method]:
 class Watch:
     """One stream. Its connection is made with its first request."""
 
-    __slots__ = ("_dealer", "_ids", "_leader", "_link", "_over", "_progress", "_stream", "_token", "_unsent")
+    __slots__ = ("_dealer", "_heard", "_ids", "_leader", "_link", "_over", "_progress", "_stream", "_token", "_unsent")
 
     def __init__(self, link: Link, stream: Stream) -> None:
         self._link = link
@@ -47,6 +47,7 @@ class Watch:
         self._unsent: deque[bytes] = deque()  # decoded before the transport heard of `pause`
         self._ids: set[int] = set()
         self._progress = 0  # asked for by the client and not answered
+        self._heard = False  # anything since the last `on_quiet`
         self._over = False
 
     # -- requests --------------------------------------------------------------------------------------------------
@@ -107,6 +108,7 @@ class Watch:
     # -- replies ---------------------------------------------------------------------------------------------------
     def on_message(self, body: bytes) -> None:
         """One reply of the ZeroMQ API's stream."""
+        self._heard = True
         reply = _decode(body)
         if "error" in reply:
             self._on_error(reply)
@@ -164,9 +166,11 @@ class Watch:
 
     def on_quiet(self) -> None:
         """An api process that dropped this stream says so when asked."""
-        if self._ids and self._dealer is not None and not self._unsent:
-            self._dealer.send([_PROGRESS])
-            self._dealer.settle()
+        dealer = self._dealer
+        if not self._heard and self._ids and dealer is not None and not dealer.paused and not self._unsent:
+            dealer.send([_PROGRESS])
+            dealer.settle()
+        self._heard = False
 
     def _fail(self, error: RpcError) -> None:
         if not self._over:

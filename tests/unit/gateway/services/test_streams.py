@@ -138,6 +138,11 @@ def test_a_stream_that_the_api_process_forgot_ends() -> None:
     link = FakeLink()
     stream, _ = watching(link, 0)
     dealer, line = link.line()
+    line.on_quiet()  # something was heard since the last time
+    dealer.pause()
+    line.on_quiet()  # the client does not read, so nothing can be heard
+    assert WatchProgressRequest() not in dealer.sent
+    dealer.resume()
     line.on_quiet()
     assert dealer.sent[-1] == WatchProgressRequest()
     say(line, error=NO_STREAM)
