@@ -25,7 +25,12 @@ class Disk:
         self.mount()
 
     def mount(self) -> None:
-        """As it was left."""
+        """As it was left. Where a mount namespace that somebody made meanwhile still holds the former mount, and with it
+        the file system that was shut down, a copy of the disk takes its place."""
+        if subprocess.run(["losetup", "-j", str(self.image)], capture_output=True, check=True).stdout:
+            copy = self.image.with_name(f"{self.image.name}-copy")
+            _run("cp", "--sparse=always", str(self.image), str(copy))
+            self.image = copy
         _run("mount", "-o", "loop", str(self.image), str(self.place))
 
     def unmount(self) -> None:

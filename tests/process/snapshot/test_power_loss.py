@@ -103,6 +103,21 @@ def test_rule_07_power_lost_at_any_step_a_start_finds_exactly_one_whole_store(
     assert sorted(outcomes, reverse=True) == outcomes, "never backwards"
 
 
+def test_control_a_disk_whose_mount_somebody_has_copied_is_mounted_anew(tmp_path: Path, make_disk: MakeDisk) -> None:
+    disk = make_disk(tmp_path / "disk", 64)
+    (disk.place / "kept").write_bytes(b"")
+    subprocess.run(["sync", "-f", disk.place], check=True)
+    holder = subprocess.Popen(["unshare", "--mount", "sleep", "60"])
+    try:
+        wait_for(lambda: os.readlink(f"/proc/{holder.pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt"), "its namespace")
+        lose_power(disk)
+        (disk.place / "written").write_bytes(b"")
+        assert {"kept", "written"} <= set(os.listdir(disk.place))
+    finally:
+        holder.kill()
+        holder.wait()
+
+
 def test_control_without_syncs_the_new_store_is_lost(
     tmp_path: Path, make_disk: MakeDisk, snapshot: list[bytes]
 ) -> None:
