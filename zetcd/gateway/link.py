@@ -2,7 +2,8 @@
 
 - Unary calls of one loop turn travel together (`zetcd.session` batches equal ones). What the server refuses is the
   client's to hear and to repeat: errors come as replies, and the session repeats only what broke on the way and may be.
-- What may wait for ever (locks, campaigns) goes another way, so that thousands of it hold up nothing else.
+- What may wait for ever (locks, campaigns) goes another way, so that thousands of it hold up nothing else; so does what
+  the lease process answers, which may be gone for a while when reads are not.
 - A stream (watch, observe, snapshot) has a DEALER of its own, read only while its client takes more. So the api process
   pauses each client by itself, and nothing gathers here.
 """
@@ -35,6 +36,7 @@ METRICS: Final[Kind[MetricsReply]] = Kind(MetricsReply)
 # What shares a frame is answered together, so only what takes equally long does: see `zetcd.session.call`.
 WRITES = Policy(WRITE, repeatable=False)
 READS = Policy(READ, repeatable=True)
+OF_LEASES = Policy(READ, repeatable=True)
 READ_ALONE = Policy(ALONE, repeatable=True)
 WRITE_ALONE = Policy(ALONE, repeatable=False)
 
@@ -100,6 +102,8 @@ class Link:
         self._context.set(zmq.MAX_SOCKETS, SOCKETS_PER_LINE * (self._lines_max + 100))
         self._session = Session(self._options, lambda lane: self._dial(self._session, lane))
         self._waits = Session(self._options, lambda lane: self._dial(self._waits, lane))
+        self._leases = Session(self._options, lambda lane: self._dial(self._leases, lane))
+        self._sessions = self._session, self._waits, self._leases
         self._ports: list[Dealer] = []
         self._lines: dict[Dealer, Line] = {}
         self._listeners: dict[Callable[[], None], None] = {}
@@ -119,7 +123,7 @@ class Link:
     @property
     def up(self) -> bool:
         """Whether an api process answered last; before the first call none has."""
-        return any(lane.state == UP for lane in self._session.lanes)
+        return any(lane.state == UP for session in self._sessions for lane in session.lanes)
 
     def on_state(self, listener: Callable[[], None]) -> None:
         """Call listener whenever `up` has changed, until `off_state`."""
@@ -142,7 +146,8 @@ class Link:
     ) -> None:
         """As `call`, the reply read as kind says."""
         if not forever:
-            self._session.submit(Call(request, kind, waiter, time.monotonic() + self._timeout_s, policy))
+            session = self._leases if policy is OF_LEASES else self._session
+            session.submit(Call(request, kind, waiter, time.monotonic() + self._timeout_s, policy))
         elif self._waits.outstanding < ALONE_INFLIGHT_MAX:
             self._waits.submit(Call(request, kind, waiter, float("inf"), policy))
         else:
@@ -161,7 +166,7 @@ class Link:
     def _flush(self) -> None:
         self._flushing = False
         now = time.monotonic()
-        for session in (self._session, self._waits):
+        for session in self._sessions:
             if self._closed:
                 session.close()
             elif session.waiting:
@@ -181,8 +186,7 @@ class Link:
     def _tick(self) -> None:
         self._ticking = None
         now = time.monotonic()
-        busy = self._session.tick(now)
-        if self._waits.tick(now) or busy:
+        if any([session.tick(now) for session in self._sessions]):  # noqa: C419  # each of them
             self._settle()
 
     def _dial(self, session: Session, lane: Lane) -> Port:
@@ -265,8 +269,8 @@ class Link:
             line.on_lost()
         for dealer in list(self._lines):
             self.close_line(dealer)
-        self._session.close()
-        self._waits.close()
+        for session in self._sessions:
+            session.close()
         for port in self._ports:
             port.close()
         self._ports.clear()

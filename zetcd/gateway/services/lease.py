@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from zetcd.base.limits import KEEP_ALIVES_PER_STREAM
-from zetcd.gateway.link import READ_ALONE, READS, WRITES, Link, rpc_error
+from zetcd.gateway.link import OF_LEASES, READ_ALONE, WRITES, Link, rpc_error
 from zetcd.gateway.rpc import Method, Stream, Streaming
 from zetcd.gateway.services.calls import meant, refusal, same, unary
 from zetcd.wire import client as wire
@@ -31,7 +31,7 @@ def methods(link: Link) -> dict[str, Method]:
         ),
         SERVICE + "LeaseTimeToLive": unary(
             link, pb.LeaseTimeToLiveRequest, pb.LeaseTimeToLiveResponse,
-            same(pb.LeaseTimeToLiveRequest, wire.LeaseTimeToLiveRequest), READS,
+            same(pb.LeaseTimeToLiveRequest, wire.LeaseTimeToLiveRequest), OF_LEASES,
         ),
         SERVICE + "LeaseLeases": unary(
             link, pb.LeaseLeasesRequest, pb.LeaseLeasesResponse, same(pb.LeaseLeasesRequest, wire.LeaseLeasesRequest),
@@ -59,7 +59,7 @@ class KeepAlives:
         one = _KeepAlive(self)
         self._waiting.append(one)
         asked = wire.LeaseKeepAliveRequest(ID=request.ID, token=self._token, require_leader=self._leader)
-        self._link.call(asked, READ_ALONE if self._leader else READS, one)
+        self._link.call(asked, READ_ALONE if self._leader else OF_LEASES, one)
         self._hold()
 
     def half_closed(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from zetcd.base.limits import GATEWAY_LINE_FRAMES_MAX
-from zetcd.gateway.link import READ_ALONE, READS, WRITES, Link
+from zetcd.gateway.link import OF_LEASES, READ_ALONE, READS, WRITES, Link
 from zetcd.gateway.rpc import RpcError
 from zetcd.session.errors import Error
 from zetcd.session.options import ALONE_INFLIGHT_MAX
@@ -192,6 +192,22 @@ def test_what_waits_for_ever_holds_up_nothing_else(tmp_path: Path) -> None:
         assert not locks[0].done()
         for waiter in locks:
             waiter.outcome.cancel()
+
+    run(tmp_path, test)
+
+
+def test_reads_do_not_wait_for_the_lease_process(tmp_path: Path) -> None:
+    async def test(link: Link, api: Api) -> None:
+        keep, read = Waiter(), Waiter()
+        link.call(wire.LeaseKeepAliveRequest(ID=1), OF_LEASES, keep)
+        link.call(wire.RangeRequest(key=b"k"), READS, read)
+        for _ in range(2):
+            address, request = await api.take()
+            if request["op"] == "range":
+                api.say(address, header={})
+        assert await read.outcome == {"header": {}}
+        assert not keep.done()
+        keep.outcome.cancel()
 
     run(tmp_path, test)
 
