@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from zetcd.actors.authentication import AUTH_REVISION
 from zetcd.base import limits
 from zetcd.wire.entry import DeleteRange, Put, Txn
 from zetcd.wire.local import Measure, Measured
@@ -106,6 +107,7 @@ def of_api(actor: ApiActor) -> dict[str, float]:
         "etcd_debugging_mvcc_slow_watcher_total": counts["slow_watchers"],
         "etcd_server_quota_backend_bytes": max(0, actor.settings.quota_backend_bytes),
         "etcd_server_proposals_failed_total": actor.counters["timeouts"] + actor.counters["too_many_requests"],
+        "etcd_debugging_auth_revision": AUTH_REVISION,
         "etcd_server_id" + f'{{server_id="{actor.member:x}"}}': 1,
     }
 

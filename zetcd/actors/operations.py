@@ -265,5 +265,6 @@ LEARNER_OPERATIONS: dict[type, Callable[..., None]] = dict.fromkeys(OPERATIONS, 
     api.RangeRequest: range_on_learner,
     api.StatusRequest: maintenance.status,
     api.MetricsRequest: metrics,
+    **dict.fromkeys((api.SnapshotRequest, api.SnapshotCreditRequest, api.SnapshotCancelRequest), maintenance.snapshot),
 }
-"""What etcd lets a learner answer (`server/etcdserver/api/v3rpc/interceptor.go`), and this process's own counters."""
+"""What etcd lets a learner answer (`server/etcdserver/api/v3rpc/interceptor.go`), and what the member has counted."""

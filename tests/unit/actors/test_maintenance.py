@@ -202,7 +202,7 @@ def test_there_is_nothing_to_downgrade_to(front: Front) -> None:
 
 
 def test_a_learner_answers_for_nothing_but_what_it_has(front: Front) -> None:
-    """etcd: only Status and serializable Range."""
+    """etcd: only Status, Snapshot and serializable Range."""
     front.turn(front.raft, structs.replace(FOLLOWING, is_learner=True))
     for request in (
         {"op": "put", "key": b"k"},
@@ -210,6 +210,9 @@ def test_a_learner_answers_for_nothing_but_what_it_has(front: Front) -> None:
         {"op": "member_list", "linearizable": False},
         {"op": "lease_grant", "TTL": 5},
         {"op": "hash_kv"},
+        {"op": "hash"},
+        {"op": "defragment"},
+        {"op": "user_list"},
         {"op": "alarm"},
         {"op": "watch_create", "key": b"k"},
         {"op": "lock", "name": b"n"},
@@ -220,6 +223,8 @@ def test_a_learner_answers_for_nothing_but_what_it_has(front: Front) -> None:
     front.ask({"op": "range", "key": b"k", "serializable": True})
     front.ask({"op": "status"})
     assert len(front.actor.calls.reads) == 2
+    front.ask({"op": "snapshot"}, b"s")
+    assert front.actor.exporting.count == 1
     front.turn(front.raft, FOLLOWING)
     front.ask({"op": "put", "key": b"k"})
     assert len(front.proposed()) == 1, "promoted"
