@@ -25,7 +25,7 @@ class Disk:
         self.mount()
 
     def mount(self) -> None:
-        """As it was left. Where a mount namespace that somebody made meanwhile still holds the former mount, and with it
+        """As it was left. Where a mount namespace that somebody made meanwhile still holds the former mount, with it
         the file system that was shut down, a copy of the disk takes its place."""
         if subprocess.run(["losetup", "-j", str(self.image)], capture_output=True, check=True).stdout:
             copy = self.image.with_name(f"{self.image.name}-copy")
