@@ -40,6 +40,7 @@ SNAPSHOT_CREDIT_CHUNKS = 32  # of 32 KiB, sent to a gateway and not taken by its
 # -- the gateway's connections (owner: gateway) ----------------------------------------------------
 GATEWAY_CONNECTIONS_MAX = 10_000  # of one gateway process
 GATEWAY_BACKLOG = 1_024  # connections the kernel keeps until they are accepted
+GATEWAY_TCP_KEEPALIVE_S = 30  # the kernel asks a quiet client's host, etcd's figure
 GATEWAY_SNIFF_MS = 30_000  # for the first bytes, which tell the protocol
 GATEWAY_STREAMS_MAX = 10_000  # calls at once on one connection; etcd's default is no bound
 GATEWAY_STREAM_WINDOW_BYTES = 256 * KIB  # a client sends so much ahead of what its stream's service takes
@@ -52,6 +53,7 @@ GATEWAY_CONTROL_FRAMES_MAX = 10_000  # frames without use (pings, settings, empt
 GATEWAY_CONTROL_FRAMES_PER_S = 1_000  # ... in the long run
 GATEWAY_RESETS_MAX = 2_000  # requests taken back before the answer begins, at once, and ...
 GATEWAY_RESETS_PER_S = 200  # ... in the long run
+GATEWAY_READ_BYTES = 256 * KIB  # from one connection before the next has its turn
 GATEWAY_WRITE_BYTES = 256 * KIB  # of bodies, given to the socket before the next connection has its turn
 STREAM_UNSENT_BYTES_MAX = 1 * MIB  # queued for one stream whose client does not read
 GATEWAY_UNSENT_BYTES_MAX = 64 * MIB  # the same over all streams of a connection
@@ -72,7 +74,6 @@ HTTP_IDLE_MS = 300_000  # between requests
 
 # -- JSON and plain HTTP (owner: gateway) ----------------------------------------------------------
 JSON_REQUESTS_PER_TURN = 64  # of the body of one stream; the rest is read in the next turns
-JSON_VALUES_MAX = 20_000  # and escapes, in a text that takes the slow reader; and in one list of a request
 JSON_VALUES_MAX = 20_000  # and escapes, in a text that takes the slow reader; and in one list of a request
 HEALTH_TIMEOUT_MS = 7_000  # for each answer of the member that /health waits for: etcd's ReqTimeout
 

@@ -64,7 +64,7 @@ class Wire(Protocol):
         """Close the transport once all is written."""
 
 
-class Port(asyncio.Protocol):
+class Port(asyncio.BufferedProtocol):
     """One connection: its transport, and the wire spoken on it once the first bytes have come."""
 
     __slots__ = ("_first", "_flushing", "_loop", "_server", "_timer", "_transport", "_wire", "peer")
@@ -86,12 +86,18 @@ class Port(asyncio.Protocol):
         if len(self._server.ports) >= self._server.connections_max:
             transport.abort()
             return
+        _keep_alive(transport.get_extra_info("socket"))
         transport.set_write_buffer_limits(high=limits.GATEWAY_WRITE_BYTES)
         self._server.ports[self] = None
         self._timer = self._loop.call_later(_SNIFF_S, transport.abort)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Where to read to: one buffer for all, for what is in it is taken out at once."""
+        return self._server.buffer
+
+    def buffer_updated(self, size: int) -> None:
         """Bytes of the client."""
+        data = bytes(self._server.buffer[:size])
         wire = self._wire
         if wire is None:
             data = self._first + data
@@ -205,6 +211,7 @@ class Server:
         self.deadlines = Deadlines(self.loop)
         self.held = Held(limits.GATEWAY_HELD_TOTAL_BYTES_MAX)
         self.ports: dict[Port, None] = {}
+        self.buffer = memoryview(bytearray(limits.GATEWAY_READ_BYTES))
         self.listeners: list[asyncio.Server] = []
         self._empty: asyncio.Future[None] | None = None
         self._date = (0, "")
@@ -268,6 +275,14 @@ async def listen(
 
 def _over_h2(http: Handler, peer: str, held: Held, stream: Stream, head: Head) -> Incoming:
     return Incoming(stream, head, http, peer, held=held)
+
+
+def _keep_alive(connection: socket.socket | None) -> None:
+    """Let the kernel find out that a quiet client's host is gone, as etcd's listeners do."""
+    if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, limits.GATEWAY_TCP_KEEPALIVE_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, limits.GATEWAY_TCP_KEEPALIVE_S)
 
 
 def _peer(name: object) -> str:

@@ -52,15 +52,26 @@ class Clock:
     def time(self) -> float:
         return self.now
 
-    def call_at(self, when: float, callback: Callable[[], object], /) -> object:
+    def call_at(self, when: float, callback: Callable[[], object], /) -> "Due":
         self.due.append((when, callback))
-        return None
+        return Due(self, (when, callback))
 
     def move(self, to: float) -> None:
         self.now = to
         for when, callback in [one for one in self.due if one[0] <= to]:
             self.due.remove((when, callback))
             callback()
+
+
+class Due:
+    """What the clock gives."""
+
+    def __init__(self, clock: Clock, entry: tuple[float, Callable[[], object]]) -> None:
+        self.clock = clock
+        self.entry = entry
+
+    def cancel(self) -> None:
+        self.clock.due.remove(self.entry)
 
 
 class Caller:
@@ -252,11 +263,21 @@ def test_calls_that_have_ended_leave_nothing_behind_their_deadline() -> None:
     caller = Caller()
     for _ in range(100):
         caller.call(framed(b"a"), grpc_timeout="5S")
-    assert sum(map(len, caller.deadlines._buckets.values())) == 0
+    assert len(caller.deadlines) == 0
     assert len(caller.clock.due) == 1
     caller.clock.move(10)
     assert not caller.deadlines._buckets
     assert caller.read() == []
+
+
+def test_far_deadlines_leave_nothing_behind_at_all() -> None:
+    """Each would otherwise keep a timer until its day comes."""
+    caller = Caller()
+    for number in range(100):
+        caller.clock.move(number)
+        caller.call(framed(b"a"), grpc_timeout="24H")
+    assert not caller.deadlines._buckets
+    assert not caller.clock.due
 
 
 def test_a_deadline_ends_a_stream_that_has_begun() -> None:

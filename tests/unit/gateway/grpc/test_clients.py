@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -147,9 +148,11 @@ def test_keepalive_pings_of_a_client_that_overdoes_it() -> None:
 def test_a_port_that_closes_answers_what_is_under_way() -> None:
     with serving() as one, grpc.insecure_channel(f"127.0.0.1:{one.port}", options=UNBOUND) as channel:
         future = channel.unary_unary("/toy.T/Put", DUMP, LOAD).future(BytesValue(value=b"hang"), timeout=30)
-        put(channel, b"behind it")
+        while len(one.toy.calls) < 2:
+            put(channel, b"beside it")
         one.loop.call_soon_threadsafe(one.stop.set)
-        one.loop.call_soon_threadsafe(one.loop.call_later, 0.1, one.toy.calls[0].reply, BytesValue(value=b"late"))
+        for call in list(one.toy.calls):
+            one.loop.call_soon_threadsafe(one.loop.call_later, 0.1, call.reply, BytesValue(value=b"late"))
         assert future.result().value == b"late"
 
 
@@ -292,3 +295,25 @@ def test_a_client_that_reads_nothing_costs_bounded_memory(running: Serving, chan
         waiting = [port for port in running.server.ports if getattr(port._wire, "congested", False)]
         assert len(waiting) == 1
         assert waiting[0]._transport.get_write_buffer_size() < 8_000_000
+
+
+def test_a_thousand_idle_connections_cost_little_and_hurt_nobody() -> None:
+    """Some have said nothing, some half a request, some have a call's connection open."""
+    with serving(most=2000) as one, grpc.insecure_channel(f"127.0.0.1:{one.port}", options=UNBOUND) as channel:
+        assert put(channel, b"a") == b"a"
+        tracemalloc.start()
+        said = [b"", b"PRI * HT", b"GET / HTTP/1.1\r\nHost: x\r\nX: ", frames.PREFACE + frames.settings([])]
+        idle = []
+        for number in range(1000):
+            idle.append(socket.create_connection(("127.0.0.1", one.port)))
+            idle[-1].sendall(said[number % 4])
+        while one.ports() < 1001:
+            put(channel, b"a")
+        used, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert used < 1000 * 20_000
+        assert put(channel, b"b") == b"b"
+        for client in idle:
+            client.close()
+        while one.ports() > 1:
+            put(channel, b"a")
