@@ -88,6 +88,8 @@ class Port(asyncio.BufferedProtocol):
             return
         _keep_alive(transport.get_extra_info("socket"))
         transport.set_write_buffer_limits(high=limits.GATEWAY_WRITE_BYTES)
+        # asyncio does this only for sockets that name their protocol; the accepted ones of a given listener do not.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.ports[self] = None
         self._timer = self._loop.call_later(_SNIFF_S, transport.abort)
 
