@@ -146,7 +146,8 @@ class Port(asyncio.BufferedProtocol):
             service = Service(
                 server.methods, server.deadlines, self.peer, server.message_bytes_max, held=held, otherwise=otherwise
             )
-            wire: Wire = H2Connection(service, self.wake, now, server.policy)
+            unsent = Held(limits.GATEWAY_UNSENT_BYTES_MAX, server.unsent)
+            wire: Wire = H2Connection(service, self.wake, now, server.policy, unsent)
         else:
             wire = Http1Connection(server.http, self.wake, now, self.peer, date=server.date, held=server.held)
         self._wire = wire
@@ -167,8 +168,14 @@ class Port(asyncio.BufferedProtocol):
         wire, transport = self._wire, self._transport
         if wire is None:
             return
-        while wire.has_output:
-            transport.write(wire.take())
+        try:
+            while wire.has_output:
+                transport.write(wire.take())
+        except (
+            BaseException
+        ):  # a service failed in a callback: asyncio logs it, and this connection is in no known state
+            transport.abort()
+            raise
         if wire.finished:
             # What a client that does not read has not taken by now is lost to it.
             (transport.abort if wire.congested else transport.close)()
@@ -212,6 +219,7 @@ class Server:
         self.connections_max = connections_max
         self.deadlines = Deadlines(self.loop)
         self.held = Held(limits.GATEWAY_HELD_TOTAL_BYTES_MAX)
+        self.unsent = Held(limits.GATEWAY_UNSENT_TOTAL_BYTES_MAX)
         self.ports: dict[Port, None] = {}
         self.buffer = memoryview(bytearray(limits.GATEWAY_READ_BYTES))
         self.listeners: list[asyncio.Server] = []

@@ -54,17 +54,18 @@ class Blocks:
 
     def decode(self, block: bytes) -> Head | list[Field] | None:
         """A head that came before, or the fields; None: more than GATEWAY_HEADERS_BYTES_MAX of them."""
+        if self._generation != self._decoder.generation:
+            # Some block since then, be it of trailers or of a refused request, has changed what references mean.
+            self._generation = self._decoder.generation
+            self._heads.clear()
         return self._heads.get(block) or self._decoder.decode(block)
 
     def keep(self, block: bytes, head: Head) -> Head:
-        """Remember that the block just decoded means head, for as long as the table does not change."""
-        if self._generation != self._decoder.generation:
-            self._generation = self._decoder.generation
-            self._heads.clear()
-            return head  # it may have changed the table itself, and mean another thing next time
-        if len(self._heads) >= limits.GATEWAY_HEADS_KEPT:
-            self._heads.clear()
-        self._heads[block] = head
+        """Remember that the block just decoded means head, unless it changed the table itself."""
+        if self._generation == self._decoder.generation:
+            if len(self._heads) >= limits.GATEWAY_HEADS_KEPT:
+                self._heads.clear()
+            self._heads[block] = head
         return head
 
 

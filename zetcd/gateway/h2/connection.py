@@ -42,7 +42,9 @@ class Connection:
         "closing", "congested", "goaway_received", "streams", "table_update_due", "unsent", "window",
     )  # fmt: skip
 
-    def __init__(self, app: Application, wake: Callable[[], None], now: float, policy: Policy) -> None:
+    def __init__(
+        self, app: Application, wake: Callable[[], None], now: float, policy: Policy, unsent: Held | None = None
+    ) -> None:
         self._app = app
         self._wake = wake
         self._policy = policy
@@ -64,7 +66,7 @@ class Connection:
         self._awake = False
         self.streams: dict[int, Stream] = {}
         self.window = settings.WINDOW_BYTES
-        self.unsent = 0
+        self.unsent = unsent or Held(limits.GATEWAY_UNSENT_BYTES_MAX)
         """Bytes of bodies that wait in streams."""
         self.congested = False
         """The client does not read: DATA waits."""
@@ -207,7 +209,7 @@ class Connection:
         """Forget the stream, and break the circle of stream and handler, which would wait for the garbage collector."""
         handler, stream.handler = stream.handler, IGNORES
         stream.open = False
-        self.unsent -= stream.pending_bytes
+        self.unsent.give(stream.pending_bytes)
         stream.pending_bytes = 0
         stream.pending.clear()
         self.streams.pop(stream.id, None)
@@ -362,7 +364,7 @@ class Connection:
         ids.open(stream_id)
         if stream_id > ids.final:
             return
-        if len(self.streams) >= self._policy.streams_max or self.unsent > limits.GATEWAY_UNSENT_BYTES_MAX:
+        if len(self.streams) >= self._policy.streams_max or self.unsent.bytes > limits.GATEWAY_UNSENT_BYTES_MAX:
             raise StreamFault(stream_id, Code.REFUSED_STREAM)
         try:
             head = decoded if isinstance(decoded, Head) else self._blocks.keep(block, Head(decoded))

@@ -301,7 +301,7 @@ class Connection:
             return
         self._begun = None
         method = self._parser.get_method().decode("latin-1")
-        path, _, query = self._url.decode("latin-1").partition("?")
+        path, _, query = _origin_form(self._url.decode("latin-1")).partition("?")
         request = Request(method, path, query, self._headers, bytes(self._body), self._peer)
         keep = self._parser.should_keep_alive() and not self._last
         http10 = self._parser.get_http_version() == "1.0"
@@ -310,3 +310,12 @@ class Connection:
         self._queue.append((request, answer))
         self._reset_message()
         self._in_head = False  # not before the next one begins: what is left of this piece was body
+
+
+def _origin_form(target: str) -> str:
+    """A target as proxies write it (RFC 9112 section 3.2.2), without scheme and host."""
+    if not target.startswith(("http://", "https://")):
+        return target
+    rest = target.partition("://")[2]
+    at = min((found for found in (rest.find("/"), rest.find("?")) if found >= 0), default=len(rest))
+    return rest[at:] if rest[at : at + 1] == "/" else "/" + rest[at:]

@@ -76,6 +76,8 @@ class StreamExchange:
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """One whole answer."""
+        if not self._stream.connection.unsent.fits(len(body)):
+            status, headers, body = 503, [], b""
         self.start(status, [*headers, ("Content-Length", str(len(body)))])
         self.write(body)
         self.end()

@@ -1,5 +1,6 @@
 """Clients that we did not write, over sockets: grpcio, curl, and raw ones that behave badly."""
 
+import asyncio
 import http.client
 import shutil
 import socket
@@ -15,9 +16,10 @@ import grpc  # type: ignore[import-untyped]  # it brings no types
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue
 
-from tests.unit.gateway.grpc.serving import Serving, serving
+from tests.unit.gateway.grpc.serving import Serving, serving, site
 from zetcd.gateway.h2 import frames
 from zetcd.gateway.h2.policing import Policy
+from zetcd.gateway.port import listen
 
 DUMP = BytesValue.SerializeToString
 LOAD = BytesValue.FromString
@@ -154,6 +156,38 @@ def test_a_port_that_closes_answers_what_is_under_way() -> None:
         for call in list(one.toy.calls):
             one.loop.call_soon_threadsafe(one.loop.call_later, 0.1, call.reply, BytesValue(value=b"late"))
         assert future.result().value == b"late"
+
+
+def test_a_service_that_breaks_costs_its_connection_only() -> None:
+    with serving() as one:
+        failures: list[object] = []
+        one.loop.call_soon_threadsafe(one.loop.set_exception_handler, lambda _, context: failures.append(context))
+        with grpc.insecure_channel(f"127.0.0.1:{one.port}", options=UNBOUND) as channel:
+            with pytest.raises(grpc.RpcError) as error:
+                put(channel, b"bug")
+            assert error.value.code() == grpc.StatusCode.UNAVAILABLE
+            assert put(channel, b"a") == b"a"
+        assert len(failures) == 1
+
+
+def test_listeners_on_given_sockets_and_on_a_port_that_several_share() -> None:
+    async def main() -> None:
+        given = socket.create_server(("127.0.0.1", 0))
+        one = await listen([given], {}, site)
+        assert one.addresses == [given.getsockname()]
+        shared = await listen([("127.0.0.1", 0)], {}, site)
+        beside = await listen(shared.addresses, {}, site)
+        assert beside.addresses == shared.addresses
+        with pytest.raises(OSError, match="in use"):
+            await listen(one.addresses, {}, site)
+        for server in (one, shared, beside):
+            reader, writer = await asyncio.open_connection(*server.addresses[0])
+            writer.write(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            writer.close()
+            await server.close(0)
+
+    asyncio.run(main())
 
 
 # -- HTTP/1.1 on the same port ---------------------------------------------------------------------

@@ -39,6 +39,8 @@ class Toy:
         self.calls.append(call)
         if request.value == b"refuse":
             raise RpcError(9, "nicht jetzt: 100 % ü\n")
+        if request.value == b"bug":
+            raise ZeroDivisionError
         if request.value == b"fail":
             call.fail(RpcError(5, "etcdserver: key not found"))
         elif request.value == b"hang":

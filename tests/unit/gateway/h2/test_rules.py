@@ -10,6 +10,7 @@ from tests.unit.gateway.h2.peer import BLOCK, REQUEST, START, Peer
 from zetcd.gateway.h2 import frames, settings
 from zetcd.gateway.h2.codes import Code
 from zetcd.gateway.h2.fields import encode
+from zetcd.gateway.h2.policing import Policy
 
 HEAD = frames.headers(1, BLOCK, end=False)
 WHOLE = frames.headers(1, BLOCK, end=True)
@@ -266,3 +267,25 @@ def test_equal_blocks_mean_the_same_head_until_the_table_changes() -> None:
     assert peer.calls[1].head is peer.calls[2].head
     peer.say(frames.headers(7, BLOCK + entry + b"2", end=True), frames.headers(9, BLOCK + b"\xbe", end=True))
     assert [call.head.fields[0][1] for call in peer.calls] == [b"1", b"1", b"1", b"2", b"2"]
+
+
+def test_blocks_that_belong_to_no_request_change_the_table_too() -> None:
+    """Trailers, refused and malformed requests: an equal block means something else behind them."""
+    entry = b"\x40\x01x\x01"
+    more = {
+        "trailers": frames.headers(1, entry + b"2", end=True),
+        "malformed": frames.headers(5, BLOCK + b"\x00\x01X\x01b" + entry + b"2", end=True),
+        "refused": frames.headers(5, BLOCK + entry + b"2", end=True),
+    }
+    for kind, change in more.items():
+        peer = Peer(Policy(streams_max=2)).begin()
+        peer.say(
+            frames.headers(1, BLOCK + entry + b"1", end=False),
+            frames.headers(3, BLOCK + b"\xbe", end=kind != "refused"),
+        )
+        if kind != "refused":
+            peer.calls[-1].stream.finish(BLOCK)
+        peer.say(change)
+        peer.calls[-1].stream.finish(BLOCK)
+        peer.say(frames.headers(7, BLOCK + b"\xbe", end=True))
+        assert [call.head.fields for call in peer.calls] == [[(b"x", b"1")]] * 2 + [[(b"x", b"2")]], kind

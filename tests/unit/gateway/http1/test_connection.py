@@ -345,3 +345,20 @@ def test_a_header_of_an_answer_cannot_begin_another() -> None:
     site.say(get(b"/later"))
     site.kept[0].respond(200, [("X", "a\r\nSet-Cookie: b")], b"")
     assert b"\r\nSet-Cookie" not in site.read()
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"http://h:1/a/b?c=d", "/a/b", "c=d"),
+        (b"https://h", "/", ""),
+        (b"http://h?c=/d", "/", "c=/d"),
+        (b"/http://h/", "/http://h/", ""),
+        (b"*", "*", ""),
+    ],
+)
+def test_targets_of_every_form(target: bytes, path: str, query: str) -> None:
+    site = Site()
+    site.say(b"OPTIONS %b HTTP/1.1\r\n%b\r\n" % (target, HOST))
+    (request,) = site.requests
+    assert (request.path, request.query) == (path, query)
