@@ -54,12 +54,13 @@ def _newer_names(value: Any) -> Any:
     return names.get(value, value) if isinstance(value, str) else value
 
 
-def _fixed(stdout: list[Any], stderr: list[Any], code: int) -> Callable[[Shown], Shown]:
+def fixed(stdout: list[Any], stderr: list[Any], code: int) -> Callable[[Shown], Shown]:
+    """Always this."""
     return lambda _: Shown(stdout, stderr, code)
 
 
 def _message(*fields: tuple[int, Any]) -> Callable[[Shown], Shown]:
-    return _fixed([HEADER_MESSAGE, *fields], NOTHING, 0)
+    return fixed([HEADER_MESSAGE, *fields], NOTHING, 0)
 
 
 def _added(name: str, message: str, value: Any) -> Callable[[Shown], Shown]:
@@ -99,7 +100,9 @@ def _reason_of_learners(etcd: Shown) -> Shown:
     return etcd._replace(stderr=[line.replace("context deadline exceeded", reason) for line in etcd.stderr])
 
 
-def _still_learner(etcd: Shown) -> Shown:
+def still_learner(etcd: Shown) -> Shown:
+    """A member without a name, which is a learner in these scenarios, is shown as one."""
+
     def mend(value: Any) -> Any:
         if value[:1] == (2,) and isinstance(value[1], list):  # a member as protobuf
             return (2, [*value[1], (5, 1)])
@@ -134,7 +137,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "unknown flag before the command",
         r"--bogus get foo",
-        _fixed(NOTHING, ["Error: unknown flag: --bogus", "Run '<ctl> get --help' for usage.", ""], 1),
+        fixed(NOTHING, ["Error: unknown flag: --bogus", "Run '<ctl> get --help' for usage.", ""], 1),
     ),
     Difference("empty variables", r"ETCDCTL_HEX= get cl", lambda etcd: etcd._replace(stderr=NOTHING)),
     Difference(
@@ -145,11 +148,11 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "names in a transaction's JSON", r"txn -w json .*", lambda etcd: etcd._replace(stdout=_newer_names(etcd.stdout))
     ),
-    Difference("lease compares", r"txn <<< 'lease\(.*", _fixed(["SUCCESS", "", "t/1", "y", ""], NOTHING, 0)),
+    Difference("lease compares", r"txn <<< 'lease\(.*", fixed(["SUCCESS", "", "t/1", "y", ""], NOTHING, 0)),
     Difference(
         "unknown results in compares",
         r"txn <<< 'mod\(\"t/1\"\) >= .*",
-        _fixed(NOTHING, ['Error: malformed comparison: mod("t/1") >= "0" (unknown result >=)', ""], 3),
+        fixed(NOTHING, ['Error: malformed comparison: mod("t/1") >= "0" (unknown result >=)', ""], 3),
     ),
     Difference(
         "single quotes",
@@ -162,8 +165,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "endpoint health on stdout", r"endpoint health (of one alive, one dead|with one dead.*)", _health_on_stdout
     ),
-    Difference("alarms carry a header", r"alarm \w+ -w json", _fixed([[("header", HEADER)], ""], NOTHING, 0)),
-    Difference("alarms carry a header", r"alarm \w+ -w fields", _fixed(HEADER_FIELDS, NOTHING, 0)),
+    Difference("alarms carry a header", r"alarm \w+ -w json", fixed([[("header", HEADER)], ""], NOTHING, 0)),
+    Difference("alarms carry a header", r"alarm \w+ -w fields", fixed(HEADER_FIELDS, NOTHING, 0)),
     Difference("alarms carry a header", r"alarm \w+ -w protobuf", _message()),
     Difference("further fields in JSON", r"endpoint status .*-w json.*", _added("dbSizeQuota", "Status", 2**31)),
     Difference("further fields in JSON", r"endpoint hashkv .*-w json.*", _added("hash_revision", "HashKV", ANY)),
@@ -180,10 +183,10 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference("leases as protobuf", r"lease timetolive .*-w protobuf of none", _message((2, 0x1234), (3, "<number>"))),
     Difference("reasons of learners", r".* on a learner", _reason_of_learners),
     Difference("settings of a new member", r"member add -w simple.*", _renamed_settings),
-    Difference("learners that are updated", r"member update -w (json|protobuf) .*", _still_learner),
+    Difference("learners that are updated", r"member update -w (json|protobuf) .*", still_learner),
     Difference("peer URL schemes", r"member (add|update) .*--peer-urls=bogus", _schemes),
     Difference("member list --hex", r"member list --hex -w json", _hexadecimal),
-    Difference("leases of locks", r"no lock's lease is left", _fixed(["found 0 leases", ""], NOTHING, 0)),
+    Difference("leases of locks", r"no lock's lease is left", fixed(["found 0 leases", ""], NOTHING, 0)),
     Difference("exit code of a locked command", r"lock lock/a -- sh -c exit 3", lambda etcd: etcd._replace(code=3)),
     Difference(
         "end of input of watch -i",

@@ -85,6 +85,7 @@ class Side:
         environment: dict[str, str] | None = None,
         label: str = "",
         endpoint: bool = True,
+        limit_s: float = COMMAND_S,
     ) -> Outcome:
         """Run to the end and record. environment: more variables, ``CTL_`` standing for the program's own prefix."""
         ended = subprocess.run(
@@ -93,7 +94,7 @@ class Side:
             capture_output=True,
             env=self.environment | (environment or {}),
             cwd=self.directory,
-            timeout=COMMAND_S,
+            timeout=limit_s,
             check=False,
         )
         outcome = Outcome(ended.stdout, ended.stderr, ended.returncode)

@@ -43,7 +43,7 @@ def leadership(side: TrioSide) -> None:
 
 def learners(side: TrioSide) -> None:
     """A learner that nobody starts."""
-    side.find_leader()
+    side.settle()
     side.run("member", "add", "m4", "--learner", "--peer-urls=http://127.0.0.9:1", label=f"member add -w simple {ANY}")
     side.run("member", "add", "m5", "--learner", "--peer-urls=http://127.0.0.9:2")
     side.run("member", "list", "-w", "json", label=f"member list with a learner {ANY}")
@@ -57,7 +57,7 @@ def learners(side: TrioSide) -> None:
 
 def learner(side: TrioSide) -> None:
     """A learner that runs: what it answers, and what it becomes."""
-    side.find_leader()
+    side.settle()
     side.trio.name("m4")
     peer = side.trio.peers["m4"]
     side.quiet("member", "add", "m4", "--learner", f"--peer-urls={peer}")
@@ -84,7 +84,7 @@ def voters(side: TrioSide) -> None:
     dead, alive = NAMES[1:]
     if side.find_leader() != NAMES[0]:
         side.quiet("move-leader", side.ids()[NAMES[0]])
-        side.find_leader()
+    side.settle()
     side.run("member", "add", "m4", "--peer-urls=http://127.0.0.9:3", label=f"member add -w simple, a voter {ANY}")
     ids = side.ids()
     side.run("member", "list", "-w", "json", label=f"member list with a fourth {ANY}")

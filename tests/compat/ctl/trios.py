@@ -96,12 +96,26 @@ class TrioSide(Side):
                 self.find_leader()
                 rows = json.loads(self.quiet("member", "list", "-w", "json"))["members"]
                 assert all(row.get("name") and row.get("clientURLs") for row in rows)
-                added = self.quiet("member", "add", "probe", "--learner", "--peer-urls=http://127.0.0.9:999")
-                self.quiet("member", "remove", added.split()[1])
+                self._probe()
                 self.quiet("put", "k", "v")
                 return
             time.sleep(0.2)
         raise AssertionError("the cluster did not come up")
+
+    def settle(self) -> None:
+        """Make the leader the endpoint, and wait until it adds members: a new one has to hear of the others first."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(AssertionError, StopIteration):
+                self.find_leader()
+                self._probe()
+                return
+            time.sleep(0.1)
+        raise AssertionError("the cluster does not settle")
+
+    def _probe(self) -> None:
+        added = self.quiet("member", "add", "probe", "--learner", "--peer-urls=http://127.0.0.9:999")
+        self.quiet("member", "remove", added.split()[1])
 
     def wait_for(self, name: str, consistency: str = "s") -> None:
         """Until this member answers with what was written at the start."""
