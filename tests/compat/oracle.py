@@ -40,6 +40,16 @@ PATHS = {
     "hash_kv": "/v3/maintenance/hash",
     "alarm": "/v3/maintenance/alarm",
     "member_list": "/v3/cluster/member/list",
+    "member_promote": "/v3/cluster/member/promote",
+    "member_remove": "/v3/cluster/member/remove",
+    "move_leader": "/v3/maintenance/transfer-leadership",
+    "auth_enable": "/v3/auth/enable",
+    "auth_status": "/v3/auth/status",
+    "authenticate": "/v3/auth/authenticate",
+    "user_get": "/v3/auth/user/get",
+    "user_list": "/v3/auth/user/list",
+    "role_get": "/v3/auth/role/get",
+    "role_list": "/v3/auth/role/list",
     "lock": "/v3/lock/lock",
     "unlock": "/v3/lock/unlock",
     "campaign": "/v3/election/campaign",
@@ -201,14 +211,19 @@ class Gateway:
             self._connection.close()
             raise
         # A stream answers one JSON document a line; a stream of one request has one that counts.
-        document = json.loads(text.splitlines()[0])
-        if "error" in document:
-            error = document["error"]
-            if isinstance(error, dict):  # of a stream
-                return {"error": {"code": error["grpc_code"], "message": error["message"]}}
-            return {"error": {"code": document["code"], "message": document["message"]}}
-        answer: dict[str, Any] = from_json(document.get("result", document))
-        return answer
+        return decoded(text.splitlines()[0])
+
+
+def decoded(line: bytes) -> dict[str, Any]:
+    """One JSON document of an answer or a stream, as `Gateway.call` gives it."""
+    document = json.loads(line)
+    if "error" in document:
+        error = document["error"]
+        if isinstance(error, dict):  # of a stream
+            return {"error": {"code": error["grpc_code"], "message": error["message"]}}
+        return {"error": {"code": document["code"], "message": document["message"]}}
+    answer: dict[str, Any] = from_json(document.get("result", document))
+    return answer
 
 
 def to_json(value: Any) -> Any:

@@ -49,6 +49,13 @@ def difference(step: Step, oracle: Answer, ours: Answer) -> str:
     elif op == "lease_leases":
         for answer in (theirs, mine):
             answer["leases"] = sorted(answer.get("leases", []), key=lambda lease: int(lease["ID"]))
+    elif op == "hash_kv":
+        for answer in (theirs, mine):
+            answer.pop("hash", None)
+            answer.pop("hash_revision", None)
+    elif op == "+watch_ids":
+        for answer in (theirs, mine):
+            answer.get("answers", []).sort(key=lambda item: item.get("watch_id", 0))
     elif op == "range":
         _loosen(request, theirs, mine)
     elif op == "txn":

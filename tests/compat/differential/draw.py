@@ -6,6 +6,7 @@ A step is (op, request) with etcd's field names; ops beginning with ``+`` are ma
 """
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 Request = dict[str, Any]
@@ -30,7 +31,7 @@ class Draw:
         self.revision = 1
         self.compacted = -1
         self.leases: dict[int, None] = {}
-        self._makers = (
+        self._makers: tuple[tuple[float, Callable[[], Step]], ...] = (
             (30, self.put), (12, self.delete), (30, self.range), (20, self.txn), (1, self.compact),
             (3, self.grant), (1, self.revoke), (1, self.time_to_live), (1, self.keep_alive), (1, self.leases_list),
             (0.4, self.lease_short), (0.3, self.lock), (0.3, self.election), (0.1, self.large),
@@ -168,6 +169,7 @@ class Draw:
         request = self.txn_request(0)
         if _has(request, "request_put"):
             _bound_deletes(request)  # known.py: from-key deletes beside puts
+            _part_siblings(request)  # known.py: nested transactions
         if self.chance(0.01):
             name = self.dice.choice(("success", "failure", "compare"))
             item = {"key": b"a"} if name == "compare" else {"request_range": {"key": b"a"}}
@@ -279,3 +281,23 @@ def _bound_deletes(txn: Request) -> None:
         delete = operation.get("request_delete_range", {})
         if delete.get("range_end") == b"\x00":
             delete["range_end"] = b"\xff\xff\xff"
+
+
+def _part_siblings(txn: Request) -> None:
+    """Let no delete within a nested transaction hit what a nested one before it puts: it becomes a range."""
+    for branch in (txn.get("success", []), txn.get("failure", [])):
+        put: set[bytes] = set()
+        for nested in (operation["request_txn"] for operation in branch if "request_txn" in operation):
+            operations = _operations(nested)
+            for operation in operations:
+                delete = operation.get("request_delete_range")
+                if delete and any(_within(key, delete) for key in put):
+                    operation["request_range"] = {"key": operation.pop("request_delete_range")["key"]}
+            put |= {operation["request_put"]["key"] for operation in operations if "request_put" in operation}
+            _part_siblings(nested)
+
+
+def _within(key: bytes, delete: Request) -> bool:
+    start: bytes = delete["key"]
+    end: bytes = delete.get("range_end", b"")
+    return start <= key < end if end else key == start

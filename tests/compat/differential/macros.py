@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from tests.compat.differential import streams
 from tests.compat.differential.sides import Side
 
 Answer = dict[str, Any]
@@ -54,7 +55,8 @@ def election(side: Side, request: dict[str, Any]) -> Answer:
     return {"header": answers["resigned"].get("header", {}), **answers}
 
 
-MACROS: dict[str, Callable[[Side, dict[str, Any]], Answer]] = {
+MACROS: dict[str, Callable[[Any, dict[str, Any]], Answer]] = {
+    **streams.MACROS,
     "+grant_and_revoke": grant_and_revoke,
     "+lock": lock,
     "+election": election,

@@ -7,6 +7,7 @@ each side lets a simple client do it: a watch stream of the gateway, a long poll
 import contextlib
 import http.client
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +16,9 @@ import msgpack
 import zmq
 
 from tests.bench.servers import ZetcdServer
-from tests.compat.oracle import Etcd, Gateway, binary, from_json, to_json
+from tests.compat.differential.grpc_side import GrpcSide
+from tests.compat.differential.streams import history
+from tests.compat.oracle import PATHS, Etcd, Gateway, binary, decoded, to_json
 
 CALL_MS = 15_000
 
@@ -34,7 +37,7 @@ class Side(Protocol):
 
 
 class EtcdSide:
-    """Real etcd."""
+    """Real etcd, or what stands in its place, through JSON."""
 
     def __init__(self, member: Etcd) -> None:
         self._port = member.port
@@ -44,21 +47,37 @@ class EtcdSide:
         """One request."""
         return self._gateway.call(op, request)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._gateway.close()
+
     def history(self, watch: dict[str, Any], last: int) -> dict[str, Any]:
         """Events of a watch stream."""
+        return history(self, watch, last)
+
+    @contextlib.contextmanager
+    def watch(self, requests: list[dict[str, Any]]) -> Iterator[Iterator[dict[str, Any]]]:
+        """The answers of one stream, as they come; its requests are one body."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=CALL_MS / 1000)
-        events: list[Any] = []
         with contextlib.closing(connection):
-            connection.request("POST", "/v3/watch", json.dumps({"create_request": to_json(watch)}))
+            connection.request("POST", "/v3/watch", "".join(json.dumps(to_json(request)) for request in requests))
             reply = connection.getresponse()
-            while line := reply.readline():
-                result = from_json(json.loads(line)["result"])
-                if result.get("canceled"):
-                    return {"compact_revision": result.get("compact_revision", 0)}
-                events += result.get("events", [])
-                if events and events[-1]["kv"]["mod_revision"] >= last:
-                    break
-        return {"events": events}
+
+            def answers() -> Iterator[dict[str, Any]]:
+                try:
+                    while line := reply.readline():
+                        yield decoded(line)
+                except TimeoutError:
+                    yield {"error": {"code": -1, "message": f"silence for {CALL_MS} ms"}}
+
+            yield answers()
+
+    def keep_alives(self, ids: list[int]) -> list[dict[str, Any]]:
+        """Renewals of one stream."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=CALL_MS / 1000)
+        with contextlib.closing(connection):
+            connection.request("POST", PATHS["lease_keep_alive"], "".join(json.dumps({"ID": each}) for each in ids))
+            return [decoded(line) for line in connection.getresponse().read().splitlines()]
 
 
 class ZetcdSide:
@@ -109,12 +128,14 @@ class ZetcdSide:
 
 
 @contextlib.contextmanager
-def etcd_side(directory: Path, version: str = "3.5") -> Iterator[Side]:
-    """A fresh member of real etcd."""
-    program = binary(version)
+def etcd_side(directory: Path, version: str = "3.5", *, grpc: bool = False) -> Iterator[Side]:
+    """A fresh member of real etcd, or with version "zetcd" of zetcd under etcd's flags, through JSON or gRPC."""
+    program = Path(sys.executable).with_name("zetcd") if version == "zetcd" else binary(version)
     assert program is not None, f"no etcd {version} here: make setup"
     with Etcd.running(program, directory) as member:
-        yield EtcdSide(member)
+        side = GrpcSide(member.port) if grpc else EtcdSide(member)
+        with contextlib.closing(side):
+            yield side
 
 
 @contextlib.contextmanager
