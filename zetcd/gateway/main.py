@@ -20,6 +20,8 @@ from zetcd.base.errors import Refusal
 from zetcd.base.settings import Settings, Tls
 from zetcd.gateway.h2.policing import Policy
 from zetcd.gateway.http.handler import handler
+from zetcd.gateway.http.health import Health
+from zetcd.gateway.http.rpc_counts import counted
 from zetcd.gateway.http1.exchange import Exchange, Handler, Request
 from zetcd.gateway.link import Link
 from zetcd.gateway.port import Server, listen
@@ -91,8 +93,24 @@ async def _serve(settings: Settings, listeners: Sequence[Listener], notifier: No
         [f"ipc://run/client-{number}.sock" for number in range(settings.api_processes)],
         timeout_s=settings.request_timeout_ms / 1000 + API_MARGIN_S,
     )
-    services = methods(link)
-    servers = [await _listen(settings, one, tls, services, link) for one in listeners]
+    plain = methods(link)
+    services, counts = counted(plain)
+    # One for all listeners, so that the metrics of each have the checks of all; and, as in etcd, a check is no call.
+    health = Health(plain)
+
+    def http(listener: Listener) -> Handler:
+        return handler(
+            services,
+            link,
+            cors=settings.cors,
+            host_whitelist=settings.host_whitelist,
+            secure=listener.encrypted,
+            max_request_bytes=settings.max_request_bytes,
+            counters=[counts],
+            health=health,
+        )
+
+    servers = [await _listen(settings, one, tls, services, http(one)) for one in listeners]
     _watch(loop, notifier)
     # Everything built so far lives as long as the process: keep it out of every later collection.
     gc.collect()
@@ -107,16 +125,8 @@ async def _serve(settings: Settings, listeners: Sequence[Listener], notifier: No
 
 
 async def _listen(
-    settings: Settings, listener: Listener, tls: ssl.SSLContext | None, services: Methods, link: Link
+    settings: Settings, listener: Listener, tls: ssl.SSLContext | None, services: Methods, http: Handler
 ) -> Server:
-    http: Handler = handler(
-        services,
-        link,
-        cors=settings.cors,
-        host_whitelist=settings.host_whitelist,
-        secure=listener.encrypted,
-        max_request_bytes=settings.max_request_bytes,
-    )
     if listener.serves == "metrics":
         http = _only(http, lambda path: path.startswith(METRICS_PATHS))
     elif not settings.enable_grpc_gateway:

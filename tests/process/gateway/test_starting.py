@@ -77,6 +77,24 @@ def test_http_on_the_same_port(member: EtcdStyle) -> None:
         assert json.loads(reply.read())["health"] == "true"
 
 
+def test_metrics_have_the_calls_and_the_checks_of_all_listeners(tmp_path: Path) -> None:
+    one = EtcdStyle(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        metrics = f"http://127.0.0.1:{free.getsockname()[1]}"
+    one.flags = ("--listen-metrics-urls", metrics, "--gateway-processes", "1")
+    with one:
+        one.ctl("put", "k", "v")
+        with urllib.request.urlopen(f"{one.url}/health", timeout=LIMIT_S):
+            pass
+        for url in (one.url, metrics):
+            with urllib.request.urlopen(f"{url}/metrics", timeout=LIMIT_S) as reply:
+                text = reply.read().decode()
+            kv = 'grpc_service="etcdserverpb.KV",grpc_type="unary"'
+            assert f'grpc_server_handled_total{{grpc_code="OK",grpc_method="Put",{kv}}} 1\n' in text
+            assert f'grpc_server_started_total{{grpc_method="Range",{kv}}} 0\n' in text, "a check is no call"
+            assert "etcd_server_health_success 1\n" in text
+
+
 def test_both_gateway_processes_listen_on_the_port(member: EtcdStyle) -> None:
     """The kernel deals connections out by their addresses: a hundred of them reach both."""
     seen: set[int] = set()
