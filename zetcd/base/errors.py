@@ -135,6 +135,7 @@ AUTH_NOT_ENABLED = _etcd(FAILED_PRECONDITION, "authentication is not enabled")
 SESSION_EXPIRED = Error(UNKNOWN, "mutex: session is expired")
 ELECTION_NOT_LEADER = Error(UNKNOWN, "election: not leader")
 ELECTION_NO_LEADER = Error(UNKNOWN, "election: no leader")
+KEY_NOT_NAMED = Error(UNKNOWN, EMPTY_KEY.message)
 LEADER_FIELD_MISSING = Error(UNKNOWN, '"leader" field must be provided')
 
 EXPORT_FAILED = Error(INTERNAL, "zetcd: no room for the snapshot's notes: free some below the data directory")

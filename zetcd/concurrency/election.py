@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from zetcd.base.errors import ELECTION_NO_LEADER, ELECTION_NOT_LEADER, LEADER_FIELD_MISSING
+from zetcd.base.errors import ELECTION_NO_LEADER, ELECTION_NOT_LEADER, KEY_NOT_NAMED, LEADER_FIELD_MISSING, Error
 from zetcd.concurrency.queue import Queued
 from zetcd.concurrency.steps import (
     DecodeRow,
@@ -123,17 +123,25 @@ def recipe(request: Request, new_lease: int, decode_row: DecodeRow) -> Recipe:
     if isinstance(request, ObserveRequest):
         return Observe(request, decode_row)
     if isinstance(request, UnlockRequest):
+        if not request.key:
+            return _refused(KEY_NOT_NAMED)
         return Single(Propose(DeleteRange(request.key)), lambda result: Finish(result.revision))
     if isinstance(request, LeaderRequest):
         return Single(Query(oldest(prefix_of(request.name))), lambda result: _leader(result, decode_row))
     if request.leader is None:
-        return Single(Fail(LEADER_FIELD_MISSING), lambda _: Fail(LEADER_FIELD_MISSING))
+        return _refused(LEADER_FIELD_MISSING)
     leader = request.leader
+    if not leader.key:
+        return _refused(KEY_NOT_NAMED)
     if isinstance(request, ResignRequest):
         txn = guarded(leader.key, leader.rev, DeleteRange(leader.key))
         return Single(Propose(txn), lambda result: Finish(result.revision))
     put = Put(leader.key, request.value, leader.lease, 0 if leader.lease else IGNORE_LEASE)
     return Single(Propose(guarded(leader.key, leader.rev, put)), _proclaimed)
+
+
+def _refused(error: Error) -> Single:
+    return Single(Fail(error), lambda _: Fail(error))
 
 
 def _leader(result: Result, decode_row: DecodeRow) -> Step:

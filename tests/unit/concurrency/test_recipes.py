@@ -245,6 +245,21 @@ def test_campaign_proclaim_leader_resign() -> None:
     assert Driver(store, ResignRequest(None)).run().error() == LEADER_FIELD_MISSING
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        UnlockRequest(b""),
+        ProclaimRequest(LeaderKey(b"e", b"", 0, 7), b"x"),
+        ResignRequest(LeaderKey(b"e", b"", 2, 7)),
+    ],
+)
+def test_without_a_key_nothing_is_proposed(request_: Request) -> None:
+    """A proclamation of a leader without key and revision wrote the empty key, which no put may."""
+    store = Store()
+    assert Driver(store, request_).run().error() == Error(UNKNOWN, "etcdserver: key is not provided")
+    assert (store.revision, store.rows) == (1, {})
+
+
 def test_observe_tells_every_leader() -> None:
     store = Store()
     seen = Driver(store, ObserveRequest(b"e")).run()
