@@ -139,13 +139,14 @@ class Lessor:
         self._unstamped.append(lease)
 
     def remaining_s(self, lease_id: int, now_ms: int) -> int:
-        """Whole seconds, rounded down; -1 for an unknown lease."""
+        """Whole seconds, rounded down; -1 for an unknown lease. Since now_ms, the last tick, some time has passed: a
+        lease that has just been granted has not its full TTL any more."""
         lease = self.leases.get(lease_id)
         if lease is None:
             return -1
         if lease.deadline == NEVER:
-            return lease.remaining or lease.ttl
-        return max(0, min(lease.ttl, (lease.deadline - now_ms) // 1_000))
+            return (lease.remaining or lease.ttl) - 1
+        return max(0, min(lease.ttl, (lease.deadline - now_ms - 1) // 1_000))
 
     # -- time ------------------------------------------------------------------------------------------------------
     def stamp(self, now_ms: int) -> None:

@@ -106,7 +106,7 @@ def test_rule_11_a_stored_remaining_ttl_is_committed_full_before_the_answer() ->
     assert rig.say(APPLY, LeaseChanges([], [LeaseRow(1, 100, 3, 0)], [])) == []  # whose checkpoint was it?
     assert rig.say(APPLY, Replies([(1, Done(7))])) == [LeaseAnswer(1, 1, 100)]
     rig.tick(100)
-    assert rig.say(API, TimeToLive(2, 1)) == [LeaseAnswer(2, 1, 100, 100)]
+    assert rig.say(API, TimeToLive(2, 1)) == [LeaseAnswer(2, 1, 99, 100)]
     assert commands(rig.say(API, KeepAlive(3, 1))) == []  # full for certain: no second commit
 
 
@@ -197,6 +197,15 @@ def test_time_to_live_rounds_down() -> None:
     assert rig.say(API, TimeToLive(1, 1), TimeToLive(2, 9)) == [LeaseAnswer(1, 1, 8, 10), LeaseAnswer(2, 9, -1)]
 
 
+def test_a_lease_that_has_just_been_granted_has_not_its_full_ttl_any_more() -> None:
+    """As etcd tells it: some time has passed since, however little."""
+    rig = Rig()
+    rig.say(APPLY, LeaseChanges([LeaseRow(1, 100, 3)], [], []))
+    assert rig.say(API, TimeToLive(1, 1)) == [LeaseAnswer(1, 1, 99, 100)]
+    rig.tick(0)
+    assert rig.say(API, TimeToLive(2, 1)) == [LeaseAnswer(2, 1, 99, 100)]
+
+
 def test_requests_wait_until_leases_are_loaded_but_not_for_ever() -> None:
     rig = Rig(leading=False)
     assert rig.say(API, TimeToLive(1, 1)) == []
@@ -239,7 +248,7 @@ def test_an_orderly_stop_checkpoints_what_remains() -> None:
     rig.say(APPLY, LeaseChanges([], [LeaseRow(1, 100, 3, 91), LeaseRow(2, 100, 9, 90)], []))
     assert rig.actor.stopped()
     again = Rig(LeaseRow(1, 100, 3, 91), LeaseRow(2, 100, 9, 90))
-    assert again.say(API, TimeToLive(1, 2)) == [LeaseAnswer(1, 2, 91, 100)]
+    assert again.say(API, TimeToLive(1, 2)) == [LeaseAnswer(1, 2, 90, 100)]
 
 
 def test_after_a_stall_the_queue_is_read_before_anything_expires() -> None:
