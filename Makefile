@@ -14,7 +14,7 @@ SECONDS_EACH ?= 10
 ROUNDS ?= 3
 SCENARIOS ?= kill stop part restart replace sizes stuck
 
-.PHONY: help setup run cluster test check format proto rewrite bench bench-short chaos chaos-cluster fuzz slow power systemd differential profile clean
+.PHONY: help setup run cluster test check format proto rewrite bench bench-short chaos chaos-cluster fuzz slow power systemd differential patroni profile clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,10 @@ fuzz: .venv/.dev ## coverage-guided and property fuzzing of every decoder, minut
 
 differential: .venv/.dev ## the long comparison with real etcd: STEPS=20000 SEED=... (0 draws one)
 	$(BIN)/python -m tests.compat.differential --steps $(or $(STEPS),20000) --seed $(or $(SEED),0)
+
+patroni: .venv/.dev ## Patroni and two PostgreSQL nodes on three members, switched over and killed (2 minutes): ARGS="--server etcd"
+	.ci/packages patroni
+	$(BIN)/python -m tests.compat.patroni $(ARGS)
 
 # -- measuring it -----------------------------------------------------------------------------------------------------
 bench: .venv/.dev ## the whole comparison with etcd into docs/benchmarks (about 25 minutes; nothing else running)
