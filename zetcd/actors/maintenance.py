@@ -189,8 +189,18 @@ def member_add(actor: ApiActor, ticket: Ticket, index: int, request: api.MemberA
 
 
 def member_update(actor: ApiActor, ticket: Ticket, index: int, request: api.MemberUpdateRequest) -> None:
-    """Cluster.MemberUpdate."""
-    _propose(actor, ticket, index, commands.member_update(request))
+    """Cluster.MemberUpdate. Of a member that is none, etcd complains before it looks at URLs."""
+    change = commands.member_update(request)
+    if isinstance(change, Error):
+        query, complaint = StoreStatus(), change
+
+        def done(actor: ApiActor, call: Call, result: Status) -> None:
+            known = any(row[0] == request.ID for row in result.members)
+            actor.refuse(call.ticket, call.index, complaint if known else errors.MEMBER_NOT_FOUND)
+
+        actor.read(Call(ticket, index, done, query, linearizable=True), query)
+    else:
+        _propose(actor, ticket, index, change)
 
 
 def member_remove(actor: ApiActor, ticket: Ticket, index: int, request: api.MemberRemoveRequest) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One request under way. waits: tokens of its present wait in the hub. own_lease: the client's, not made for it."""
+    """One request under way. waits: tokens of its present wait in the hub. own_lease: the client's, not made for it.
+    requires_leader: as the request says."""
 
     ticket: Ticket
     index: int
@@ -32,6 +33,7 @@ class Run:
     asking: bool = False
     over: bool = False
     own_lease: bool = False
+    requires_leader: bool = False
 
 
 class Recipes:
@@ -50,6 +52,7 @@ class Recipes:
         actor = self._actor
         run = Run(ticket, index, recipe(request, actor.rng.randrange(1, 2**63), replies.key_value))
         run.own_lease = bool(getattr(request, "lease", 0))
+        run.requires_leader = request.require_leader
         self._runs.setdefault(ticket.envelope[0], {})[run] = None
         self.count += 1
         self._take(run, run.recipe.start())
@@ -73,6 +76,14 @@ class Recipes:
             for run in runs:
                 if isinstance(run.recipe, Observe):
                     actor.clients.send(run.ticket.envelope, word)
+
+    def end_requiring(self) -> None:
+        """No leader is in sight: end the observe streams that asked for one."""
+        for runs in list(self._runs.values()):
+            for run in list(runs):
+                if run.requires_leader and isinstance(run.recipe, Observe):
+                    self._actor.refuse(run.ticket, run.index, errors.NO_LEADER)
+                    self._end(run, abandon=True)
 
     def drop(self, client: bytes) -> None:
         """The client is gone. What hangs on a lease of its own stays as long as that: it may have been asked for again

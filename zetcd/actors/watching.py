@@ -164,6 +164,7 @@ class Watching:
                 del self._streams[stream[0]]
             self._let_go(stream)
             self._actor.clients.send(stream, replies.encode(replies.error(errors.NO_LEADER)))
+        self.recipes.end_requiring()
 
     # -- apply -----------------------------------------------------------------------------------------------------
     def lost(self) -> None:

@@ -107,8 +107,16 @@ def test_other_changes_answer_with_the_members_there_are(
 def test_wrong_peer_urls_never_reach_the_log(front: Front) -> None:
     for urls in ([], ["bogus"], ["tcp://a"], ["https://a:1"]):
         front.ask({"op": "member_add", "peerURLs": urls})
-        front.ask({"op": "member_update", "ID": MEMBER, "peerURLs": urls})
-        assert front.replies() == [refused(errors.BAD_MEMBER_URLS)] * 2
+        assert front.replies() == [refused(errors.BAD_MEMBER_URLS)]
+    assert not front.proposed()
+
+
+def test_of_an_update_the_member_is_looked_at_before_the_urls(front: Front) -> None:
+    for at, (member, error) in enumerate(((MEMBER, errors.BAD_MEMBER_URLS), (OTHER, errors.MEMBER_NOT_FOUND))):
+        for nth, urls in enumerate(([], ["bogus"], ["tcp://a"], ["https://a:1"])):
+            front.ask({"op": "member_update", "ID": member, "peerURLs": urls})
+            front.answer(-1 - 4 * at - nth, Status(4, -1, 3, 100, 50, 0, 0, [], [ROW], []))
+            assert front.replies() == [refused(error)]
     assert not front.proposed()
 
 

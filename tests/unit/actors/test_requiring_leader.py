@@ -72,6 +72,22 @@ def test_streams_that_require_a_leader_end_after_three_election_timeouts(front: 
     assert all("error" not in reply for reply in front.replies())
 
 
+def test_observe_streams_that_require_a_leader_end_so_too(front: Front) -> None:
+    front.ask({"op": "observe", "name": b"e", "require_leader": True}, b"one")
+    front.ask({"op": "observe", "name": b"e"}, b"two")
+    front.turn(front.raft, ALONE)
+    front.tick()
+    front.out.clear()
+    for _ in range(28):
+        front.tick()
+    assert front.out == []
+    front.tick()
+    ((envelope, _),) = front.out
+    assert envelope == (b"c1", b"one")
+    assert front.replies() == [REFUSED]
+    assert front.actor.watching.recipes.count == 1
+
+
 def test_a_stream_that_ends_is_told_so_once(front: Front) -> None:
     front.ask({"op": "watch_create", "key": b"a", "require_leader": True}, b"one")
     front.tick()
