@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from zetcd.actors.authentication import AUTH_REVISION
 from zetcd.base import limits
+from zetcd.host.process import resident_bytes
 from zetcd.wire.entry import DeleteRange, Put, Txn
 from zetcd.wire.local import Measure, Measured
 from zetcd.wire.replies import Histogram, MetricsReply
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 WAL_SYNC = "etcd_disk_wal_fsync_duration_seconds"
 COMMIT = "etcd_disk_backend_commit_duration_seconds"
 DEFRAG = "etcd_disk_backend_defrag_duration_seconds"
+MEMORY = "process_resident_memory_bytes"
+"""Prometheus' name, which etcdctl's `check datascale` reads: of wal, raft, apply, lease and the api process asked."""
 Meters = dict[str, "Meter"]
 
 
@@ -38,6 +41,7 @@ def measured(message: Measure, role: str, series: Mapping[str, float], meters: M
     """The answer to message."""
     histograms = {name: meter.values for name, meter in (meters or {}).items()}
     numbers = {name: float(value) for name, value in series.items()}  # a bool would not decode as one
+    numbers[MEMORY] = float(resident_bytes())
     return Measured(message.serial, role, numbers, histograms)
 
 
@@ -151,7 +155,9 @@ class Measuring:
         if now is None or message.serial != now.serial:
             return  # too late
         now.missing.pop(message.role, None)
+        memory = now.series.get(MEMORY, 0.0) + message.series.get(MEMORY, 0.0)
         now.series |= message.series
+        now.series[MEMORY] = memory
         now.histograms |= {name: Histogram(*values) for name, values in message.histograms.items()}
         if not now.missing:
             self._finish(now)
@@ -164,6 +170,7 @@ class Measuring:
     def _finish(self, now: _Round) -> None:
         self._round = None
         actor = self._actor
+        now.series[MEMORY] = now.series.get(MEMORY, 0.0) + resident_bytes()
         reply = MetricsReply(
             actor.header(actor.revision),
             own(actor),

@@ -11,7 +11,7 @@ from tests.compat.ctl.member_scenarios import ANY
 from tests.compat.ctl.sides import Outcome
 from tests.compat.etcdctl.differences import DIFFERENCES, Difference
 
-_PROGRESS = re.compile(r".*%( \d+s)?", re.DOTALL)
+_PROGRESS = re.compile(r".*%( [\dms]+s)?\n?", re.DOTALL)
 _FIGURE = re.compile(r"\d+(\.\d+)?")
 _SNAPSHOT = re.compile(r"^[0-9a-f]{6,8}, (\d+), (\d+), [\d.]+ [kM]?B$")
 

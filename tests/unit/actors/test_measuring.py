@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.actors.front import Front
 from tests.unit.actors.store import Store
-from zetcd.actors.measuring import measured
+from zetcd.actors.measuring import MEMORY, measured
 from zetcd.base import limits
 from zetcd.base.meter import Meter
 from zetcd.wire.codec import decode_frame, encode
@@ -39,6 +39,16 @@ def test_every_process_is_asked_once_and_all_answers_are_put_together(front: Fro
     assert one["histograms"] == {"h": {"bounds": [0.001, 0.002], "counts": [1, 2, 3], "sum": 0.5}}
     assert one["metrics"]["requests"] == 2
     assert "missing" not in one
+
+
+def test_memory_is_the_sum_of_all_processes(front: Front) -> None:
+    front.ask({"op": "metrics"})
+    for role, number in (("raft", 1), ("apply", 2), ("lease", 3), ("wal", 4)):
+        peer = front.raft if role == "wal" else getattr(front, role)
+        front.turn(peer, Measured(1, role, {MEMORY: number * 1e12}, {}))
+    (reply,) = front.replies()
+    assert 10e12 < reply["series"][MEMORY] < 10.1e12
+    assert measured(Measure(1), "wal", {}).series[MEMORY] > 1 << 20
 
 
 def test_who_does_not_answer_is_named_and_an_answer_that_comes_late_changes_nothing(front: Front) -> None:
