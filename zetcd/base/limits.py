@@ -57,6 +57,7 @@ GATEWAY_READ_BYTES = 256 * KIB  # from one connection before the next has its tu
 GATEWAY_WRITE_BYTES = 256 * KIB  # of bodies, given to the socket before the next connection has its turn
 STREAM_UNSENT_BYTES_MAX = 1 * MIB  # queued for one stream whose client does not read
 GATEWAY_UNSENT_BYTES_MAX = 64 * MIB  # the same over all streams of a connection
+GATEWAY_UNSENT_TOTAL_BYTES_MAX = 256 * MIB  # ... and of all connections
 GATEWAY_UNREAD_BYTES_MAX = 4 * MIB  # frames other than data for a client that does not read
 GATEWAY_HELD_BYTES_MAX = 32 * MIB  # incomplete requests of one connection ...
 GATEWAY_HELD_TOTAL_BYTES_MAX = 256 * MIB  # ... and of all

@@ -26,6 +26,7 @@ _INVALID = "unexpected EOF"
 """What protobuf finds in a message that is none: one text for all cases, the one that is most frequent in etcd."""
 _BROKEN_OFF = RpcError(status.UNKNOWN, "unexpected EOF")
 _MISSING = RpcError(status.INTERNAL, "EOF")
+_UNREAD = RpcError(status.RESOURCE_EXHAUSTED, "answers are not read")
 
 
 class _Call:
@@ -146,6 +147,9 @@ class UnaryCall(_Call):
         """Answer, and end the call."""
         if not self.done:
             data = message.SerializeToString()
+            if not self._stream.connection.held.fits(len(data)):
+                self.fail(_UNREAD)
+                return
             self._end()
             self.on_cancel = None
             self._stream.respond(self._plan.response, framing.framed(data), status.TRAILERS_OK)

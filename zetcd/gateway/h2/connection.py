@@ -18,6 +18,7 @@ from zetcd.gateway.h2.head import Head, Malformed, are_trailers
 from zetcd.gateway.h2.ids import Ids
 from zetcd.gateway.h2.policing import Allowance, Keepalive, Pings, Policy
 from zetcd.gateway.h2.stream import IGNORES, Handler, Stream
+from zetcd.gateway.held import Held
 
 GRACE_PING = b"goodbye!"
 KEEPALIVE_PING = b"are you?"
@@ -39,11 +40,11 @@ class Connection:
     __slots__ = (
         "_app", "_awake", "_blocks", "_control", "_ids", "_keepalive", "_now", "_out", "_out_bytes", "_owed",
         "_peer", "_pings", "_policy", "_preface", "_ready", "_receive_window", "_resets", "_rest", "_wake",
-        "closing", "congested", "goaway_received", "streams", "table_update_due", "unsent", "window",
+        "closing", "congested", "goaway_received", "held", "streams", "table_update_due", "window",
     )  # fmt: skip
 
     def __init__(
-        self, app: Application, wake: Callable[[], None], now: float, policy: Policy, unsent: Held | None = None
+        self, app: Application, wake: Callable[[], None], now: float, policy: Policy, held: Held | None = None
     ) -> None:
         self._app = app
         self._wake = wake
@@ -66,7 +67,7 @@ class Connection:
         self._awake = False
         self.streams: dict[int, Stream] = {}
         self.window = settings.WINDOW_BYTES
-        self.unsent = unsent or Held(limits.GATEWAY_UNSENT_BYTES_MAX)
+        self.held = held or Held(limits.GATEWAY_UNSENT_BYTES_MAX)
         """Bytes of bodies that wait in streams."""
         self.congested = False
         """The client does not read: DATA waits."""
@@ -81,6 +82,11 @@ class Connection:
         ]
         self.put(frames.settings(values))
         self._replenish()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of bodies that wait in streams."""
+        return self.held.bytes
 
     # -- what the owner calls ---------------------------------------------------------------------
     def receive(self, data: bytes, now: float) -> None:
@@ -209,7 +215,7 @@ class Connection:
         """Forget the stream, and break the circle of stream and handler, which would wait for the garbage collector."""
         handler, stream.handler = stream.handler, IGNORES
         stream.open = False
-        self.unsent.give(stream.pending_bytes)
+        self.held.give(stream.pending_bytes)
         stream.pending_bytes = 0
         stream.pending.clear()
         self.streams.pop(stream.id, None)
@@ -364,7 +370,7 @@ class Connection:
         ids.open(stream_id)
         if stream_id > ids.final:
             return
-        if len(self.streams) >= self._policy.streams_max or self.unsent.bytes > limits.GATEWAY_UNSENT_BYTES_MAX:
+        if len(self.streams) >= self._policy.streams_max or self.unsent > limits.GATEWAY_UNSENT_BYTES_MAX:
             raise StreamFault(stream_id, Code.REFUSED_STREAM)
         try:
             head = decoded if isinstance(decoded, Head) else self._blocks.keep(block, Head(decoded))

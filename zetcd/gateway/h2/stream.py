@@ -73,7 +73,7 @@ class Stream:
         self.pending.append(data if len(data) <= frames.PAYLOAD_BYTES_MAX else memoryview(data))
         self.pending_bytes += len(data)
         connection = self.connection
-        roomy = connection.unsent.take(len(data))
+        roomy = connection.held.take(len(data))
         if not self.queued:
             connection.schedule(self)
         if roomy and self.pending_bytes <= limits.STREAM_UNSENT_BYTES_MAX:
@@ -141,7 +141,7 @@ class Stream:
         self.pending_bytes -= size
         connection = self.connection
         connection.window -= size
-        connection.unsent.give(size)
+        connection.held.give(size)
         connection.put(frames.pack_head(size << 8, 0, self.id) + data)
         connection.sent_data()
         if self.finished and not pending:

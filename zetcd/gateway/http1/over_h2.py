@@ -76,7 +76,7 @@ class StreamExchange:
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """One whole answer."""
-        if not self._stream.connection.unsent.fits(len(body)):
+        if not self._stream.connection.held.fits(len(body)):
             status, headers, body = 503, [], b""
         self.start(status, [*headers, ("Content-Length", str(len(body)))])
         self.write(body)

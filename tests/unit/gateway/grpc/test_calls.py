@@ -77,13 +77,13 @@ class Due:
 class Caller:
     """A client of a connection with the toy behind it."""
 
-    def __init__(self, held: int = limits.GATEWAY_HELD_BYTES_MAX) -> None:
+    def __init__(self, held: int = limits.GATEWAY_HELD_BYTES_MAX, unsent: Held | None = None) -> None:
         self.toy = Toy()
         self.clock = Clock()
         self.deadlines = Deadlines(self.clock)
         self.held = Held(held)
         self.service = Service(self.toy.methods, self.deadlines, "1.2.3.4:5", held=self.held)
-        self.connection = Connection(self.service, lambda: None, 0.0, Policy())
+        self.connection = Connection(self.service, lambda: None, 0.0, Policy(), unsent)
         self.say(frames.PREFACE + frames.settings([(settings.INITIAL_WINDOW_SIZE, 1 << 30)]))
         self.say(frames.window_update(0, 1 << 30))
         self.decoder = hpack.Decoder()
@@ -349,6 +349,23 @@ def test_a_stream_of_answers_waits_for_its_client() -> None:
         got += caller.answer(caller.say(frames.window_update(caller.last, 100_000))).body
         assert caller.connection.unsent <= limits.STREAM_UNSENT_BYTES_MAX + 65_536 + 100
     assert got == framed(bytes(65_536)) * 100
+
+
+def test_answers_that_nobody_reads_are_bounded_over_all_connections() -> None:
+    """Calls that are under way at once are all answered at once: refusing further ones is no bound."""
+    whole = Held(3_000_000)
+    one, other = (Caller(unsent=Held(limits.GATEWAY_UNSENT_BYTES_MAX, whole)) for _ in range(2))
+    for caller in (one, other):
+        caller.say(frames.settings([(settings.INITIAL_WINDOW_SIZE, 0)]))
+    body = framed(bytes(1_200_000))
+    assert [one.call(body).code for _ in range(2)] == [None, None], "they wait"
+    refused = one.call(body)
+    assert (refused.code, refused.message) == (8, "answers are not read")
+    assert other.call(body).code is None, "one answer always goes, whatever others leave unread"
+    assert whole.bytes == 3 * len(body)
+    for caller in (one, other):
+        caller.connection.lost()
+    assert whole.bytes == 0
 
 
 def test_collecting() -> None:

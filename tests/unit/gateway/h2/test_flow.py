@@ -329,6 +329,24 @@ def test_bodies_that_a_client_does_not_read_are_bounded() -> None:
     assert peer.resets(frames.headers(number + 2, BLOCK, end=True)) == []
 
 
+def test_streams_of_a_connection_that_leaves_too_much_unread_are_told_so_after_each_message() -> None:
+    """Each might keep its own bound otherwise, ten thousand times."""
+    peer = Peer().begin((settings.INITIAL_WINDOW_SIZE, 0))
+    for number in range(1, 201, 2):
+        peer.say(frames.headers(number, BLOCK, end=True))
+    message = bytes(1 << 16)
+    for call in peer.calls:
+        call.stream.start(BLOCK)
+        while call.stream.send(message):
+            pass
+    bound = limits.GATEWAY_UNSENT_BYTES_MAX + len(peer.calls) * len(message)
+    assert peer.connection.unsent <= bound < len(peer.calls) * limits.STREAM_UNSENT_BYTES_MAX
+    last = peer.calls[-1]
+    assert last.stream.pending_bytes == len(message)
+    peer.say(frames.window_update(last.stream.id, 1 << 20), frames.window_update(0, 1 << 20))
+    assert (last.stream.pending_bytes, last.writable) == (0, 1), "and when to go on"
+
+
 # -- keepalive -------------------------------------------------------------------------------------
 PING = frames.ping(b"12345678", ack=False)
 
