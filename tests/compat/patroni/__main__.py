@@ -25,6 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", choices=("zetcd", "etcd"), default="zetcd", help="the store; etcd is Debian's 3.4")
     parser.add_argument("--keep", type=Path, help="directory for the logs, the configuration and every answer")
+    parser.add_argument("--control", action="store_true", help="make two primaries; exit code 0 if they were seen")
     flags = parser.parse_args()
     try:
         program = store_program(flags.server)
@@ -39,6 +40,8 @@ def main() -> int:
     directory.chmod(0o711)  # the account of PostgreSQL passes through
     try:
         with Store(program, directory / "store") as store, Proof(store, directory) as proof:
+            if flags.control:
+                return 0 if proof.control() else 1
             return 1 if proof.run() else 0
     finally:
         if flags.keep is not None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import secrets
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -58,12 +59,17 @@ class Proof:
 
     def run(self) -> list[str]:
         """All steps; prints, and gives what was wrong."""
+        return self._run(self.bootstrap, self.switchover, self.kill_postmaster, self.kill_node, self.kill_store_leader)
+
+    def control(self) -> bool:
+        """Two primaries made on purpose: whether the judge saw them, and nothing else wrong."""
+        wrong = self._run(self.bootstrap, self.stop_patroni)
+        return bool(wrong) and all(each.startswith("PostgreSQL: ") for each in wrong)
+
+    def _run(self, *steps: Callable[[], None]) -> list[str]:
         try:
-            self.bootstrap()
-            self.switchover()
-            self.kill_postmaster()
-            self.kill_node()
-            self.kill_store_leader()
+            for step in steps:
+                step()
             time.sleep(SETTLE_S)
             wrong = []
         except (TimeoutError, AssertionError) as error:
@@ -139,6 +145,21 @@ class Proof:
         self.store.spawn(leader)
         self.store.wait_served()
         self._step("the killed member is back", began, primary.name)
+
+    def stop_patroni(self) -> None:
+        """Patroni of the primary is held past its time and PostgreSQL is not, as where a machine has no watchdog."""
+        time.sleep(SETTLE_S)
+        old, new = self._pair()
+        assert old.process is not None
+        began = time.monotonic()
+        old.process.send_signal(signal.SIGSTOP)
+        try:
+            self._wait(lambda: new.ask("GET", "/primary")[0] == 200, "a second primary")
+            time.sleep(SETTLE_S)
+        finally:
+            old.process.send_signal(signal.SIGCONT)
+        self._wait(lambda: self.primary() is new and self.whole(), "the old primary as a standby")
+        self._step("SIGSTOP of the primary's Patroni", began, old.name)
 
     # -- what the nodes say -------------------------------------------------------------------------------------------
     def primary(self) -> Node | None:
