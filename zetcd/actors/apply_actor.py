@@ -56,7 +56,7 @@ from zetcd.wire.local import (
     Subscribed,
 )
 from zetcd.wire.queries import Read
-from zetcd.wire.results import Failed, RangeDone, Result, answer_bytes
+from zetcd.wire.results import Failed, RangeDone, Result, TxnDone, answer_bytes
 
 NEVER = 2**63
 _NO_EVENTS = msgspec.Raw(b"\x90")
@@ -437,7 +437,7 @@ class ApplyActor(Actor):
                 result = answer
                 if plain:
                     seen[what] = result  # equal reads of a turn are done once
-            if type(result) is RangeDone:
+            if type(result) is RangeDone or type(result) is TxnDone:
                 large = answer_bytes(result)
                 api.unread += large
                 size += large

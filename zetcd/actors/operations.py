@@ -15,7 +15,7 @@ from zetcd.actors import authentication, maintenance
 from zetcd.actors.calls import Call
 from zetcd.actors.clients import Ticket
 from zetcd.base.errors import LEARNER_UNSUPPORTED, Error
-from zetcd.mvcc.txn import puts_anything
+from zetcd.mvcc.txn import puts_anything, reads_only
 from zetcd.service import commands, replies
 from zetcd.wire import client as api
 from zetcd.wire.entry import Compact, LeaseRevoke, Put, Txn
@@ -91,10 +91,13 @@ def delete_range_done(actor: ApiActor, call: Call, result: DeleteDone) -> None:
 
 
 def txn(actor: ApiActor, ticket: Ticket, index: int, request: api.TxnRequest) -> None:
-    """KV.Txn."""
+    """KV.Txn; where nothing but ranges is in it, a read."""
     command = commands.txn(request, actor.settings.max_txn_ops)
     if isinstance(command, Error):
         actor.refuse(ticket, index, command)
+        return
+    if reads_only(command):
+        actor.read(Call(ticket, index, txn_done, command, not commands.serializable(request)), command)
         return
     size = len(replies.encode(command))
     if not puts_anything(command) or actor.within_quota(ticket, index, size):
@@ -237,6 +240,7 @@ OPERATIONS: dict[type, Callable[..., None]] = {
     api.WatchCancelRequest: watching,
     api.WatchProgressRequest: watching,
     api.WatchPollRequest: watching,
+    api.CancelRequest: watching,
     api.LockRequest: watching,
     api.UnlockRequest: watching,
     api.CampaignRequest: watching,

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zetcd.actors.calls import Call
-from zetcd.actors.clients import Ticket
+from zetcd.actors.clients import Envelope, Ticket
 from zetcd.base import errors
 from zetcd.concurrency.election import Observe, Request, recipe
+from zetcd.concurrency.queue import Queued
 from zetcd.concurrency.steps import Fail, Finish, Propose, Query, Recipe, Send, Step, Wait
 from zetcd.service import replies
 from zetcd.wire.replies import WatchReply
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 @dataclass(slots=True, eq=False)
 class Run:
     """One request under way. waits: tokens of its present wait in the hub. own_lease: the client's, not made for it.
-    requires_leader: as the request says."""
+    requires_leader: as the request says. leaving: nobody waits for it any more, but a step of it is under way, and only
+    what comes of that tells what is left to clear away."""
 
     ticket: Ticket
     index: int
@@ -34,6 +36,7 @@ class Run:
     over: bool = False
     own_lease: bool = False
     requires_leader: bool = False
+    leaving: bool = False
 
 
 class Recipes:
@@ -42,7 +45,7 @@ class Recipes:
     def __init__(self, actor: ApiActor, hub: Hub) -> None:
         self._actor = actor
         self._hub = hub
-        self._runs: dict[bytes, dict[Run, None]] = {}
+        self._runs: dict[bytes, dict[Envelope, dict[Run, None]]] = {}  # by client, then by address
         self._waits: dict[tuple[str, int], Run] = {}
         self._next_wait = 1
         self.count = 0
@@ -53,14 +56,14 @@ class Recipes:
         run = Run(ticket, index, recipe(request, actor.rng.randrange(1, 2**63), replies.key_value))
         run.own_lease = bool(getattr(request, "lease", 0))
         run.requires_leader = request.require_leader
-        self._runs.setdefault(ticket.envelope[0], {})[run] = None
+        self._runs.setdefault(ticket.envelope[0], {}).setdefault(ticket.envelope, {})[run] = None
         self.count += 1
         self._take(run, run.recipe.start())
 
-    def cancel(self, envelope: tuple[bytes, ...]) -> bool:
+    def cancel(self, envelope: Envelope) -> bool:
         """End the observe stream of envelope; whether there was one."""
-        for run in self._runs.get(envelope[0], ()):
-            if run.ticket.envelope == envelope and isinstance(run.recipe, Observe):
+        for run in self._at(envelope):
+            if isinstance(run.recipe, Observe):
                 self._actor.answer(
                     run.ticket, run.index, WatchReply(self._actor.header(self._actor.revision), canceled=True)
                 )
@@ -68,29 +71,41 @@ class Recipes:
                 return True
         return False
 
+    def give_up(self, envelope: Envelope) -> None:
+        """End the locks and campaigns of envelope, and their places in the queues."""
+        for run in self._at(envelope):
+            if isinstance(run.recipe, Queued):
+                self._actor.refuse(run.ticket, run.index, errors.REQUEST_CANCELED)
+                self._end(run, abandon=True)
+
+    def _at(self, envelope: Envelope) -> list[Run]:
+        return list(self._runs.get(envelope[0], {}).get(envelope, ()))
+
+    def _all(self) -> list[Run]:
+        return [run for addresses in self._runs.values() for runs in addresses.values() for run in runs]
+
     def probe(self) -> None:
         """A word on every observe stream, so that one whose client is gone ends."""
         actor = self._actor
         word = replies.encode({"header": actor.header(actor.revision)})
-        for runs in self._runs.values():
-            for run in runs:
-                if isinstance(run.recipe, Observe):
-                    actor.clients.send(run.ticket.envelope, word)
+        for run in self._all():
+            if isinstance(run.recipe, Observe):
+                actor.clients.send(run.ticket.envelope, word)
 
     def end_requiring(self) -> None:
         """No leader is in sight: end the observe streams that asked for one."""
-        for runs in list(self._runs.values()):
-            for run in list(runs):
-                if run.requires_leader and isinstance(run.recipe, Observe):
-                    self._actor.refuse(run.ticket, run.index, errors.NO_LEADER)
-                    self._end(run, abandon=True)
+        for run in self._all():
+            if run.requires_leader and isinstance(run.recipe, Observe):
+                self._actor.refuse(run.ticket, run.index, errors.NO_LEADER)
+                self._end(run)
 
     def drop(self, client: bytes) -> None:
         """The client is gone. What hangs on a lease of its own stays as long as that: it may have been asked for again
         on another connection, and the place in the queue, or the lock itself, is the same."""
-        for run in list(self._runs.get(client, ())):
-            self._actor.refuse(run.ticket, run.index, errors.REQUEST_CANCELED)
-            self._end(run, abandon=not run.own_lease)
+        for envelope in list(self._runs.get(client, ())):
+            for run in self._at(envelope):
+                self._actor.refuse(run.ticket, run.index, errors.REQUEST_CANCELED)
+                self._end(run, abandon=not run.own_lease)
 
     def on_woken(self, token: tuple[str, int], woken: Woken) -> None:
         """A wait has ended."""
@@ -143,22 +158,32 @@ class Recipes:
 
     def _on_result(self, run: Run, result: Result | Failed) -> None:
         run.asking = False
-        if not run.over:
+        if run.leaving:
+            run.recipe.on_result(result)
+            self._abandon(run)
+        elif not run.over:
             self._take(run, run.recipe.on_result(result))
 
     def _end(self, run: Run, *, abandon: bool = False) -> None:
         run.over = True
         self.count -= 1
         self._unwait(run)
-        client = run.ticket.envelope[0]
-        runs = self._runs[client]
+        envelope = run.ticket.envelope
+        addresses = self._runs[envelope[0]]
+        runs = addresses[envelope]
         del runs[run]
         if not runs:
-            del self._runs[client]
-        if abandon:
-            for step in run.recipe.abandon():
-                assert isinstance(step, Propose)
-                self._actor.propose(step.command)
+            del addresses[envelope]
+            if not addresses:
+                del self._runs[envelope[0]]
+        run.leaving = abandon and run.asking
+        if abandon and not run.asking:
+            self._abandon(run)
+
+    def _abandon(self, run: Run) -> None:
+        for step in run.recipe.abandon():
+            assert isinstance(step, Propose)
+            self._actor.propose(step.command)
 
     def _unwait(self, run: Run) -> None:
         for token in run.waits:

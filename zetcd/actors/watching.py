@@ -67,6 +67,7 @@ class Watching:
             api.WatchCancelRequest: self._cancel,
             api.WatchProgressRequest: self._progress,
             api.WatchPollRequest: self._poll,
+            api.CancelRequest: self._give_up,
             **dict.fromkeys(RECIPES, self._recipe),
         }
 
@@ -121,6 +122,10 @@ class Watching:
         self._polls[token] = ticket
         wait = min(max(0, request.wait_ms), limits.WATCH_POLL_WAIT_MAX_MS)
         self.hub.poll(token, request, self._actor.now_ms + wait)
+
+    def _give_up(self, ticket: Ticket, _index: int, _request: api.Request) -> None:
+        self._actor.release(ticket)
+        self.recipes.give_up(ticket.envelope)
 
     def _recipe(self, ticket: Ticket, index: int, request: api.Request) -> None:
         if self.waiting >= limits.WATCH_POLLS_MAX:

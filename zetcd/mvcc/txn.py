@@ -172,6 +172,12 @@ def puts_anything(txn: Txn) -> bool:
     )
 
 
+def reads_only(txn: Txn) -> bool:
+    """Whether neither branch holds anything but ranges: etcd serves such a transaction without the log, and does not
+    count nested ones among them."""
+    return all(type(op) is Range for op in (*txn.success, *txn.failure))
+
+
 # -- execution: what the store decides -----------------------------------------------------------------------------
 class Branch:
     """The branch that a transaction takes: its operations, and for nested transactions theirs."""

@@ -89,6 +89,12 @@ def txn(request: api.TxnRequest, max_ops: int) -> Txn | Error:
     return check_txn(command, max_ops) or command
 
 
+def serializable(request: api.TxnRequest) -> bool:
+    """Whether each operation is a serializable range, so that any member may answer; etcd calls none at all such."""
+    ops = (*request.success, *request.failure)
+    return all(op.request_range is not None and op.request_range.serializable for op in ops)
+
+
 EMPTY_OPERATION: Any = NoOp()
 """A request that holds none of the four; `check_txn` refuses it where it stands, so it never gets into the log."""
 

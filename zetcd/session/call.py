@@ -238,7 +238,8 @@ def _writes(ops: list[wire.RequestOp]) -> bool:
 
 
 class Call(Struct, eq=False):
-    """One request on its way. deadline and not_before: seconds of the session's clock."""
+    """One request on its way. deadline and not_before: seconds of the session's clock. frame_id: of its last frame,
+    where it has one of its own."""
 
     request: wire.Request
     kind: Kind[Any]
@@ -248,3 +249,4 @@ class Call(Struct, eq=False):
     attempts: int = 0
     not_before: float = 0.0
     failure: Error | None = None  # the last refusal, to be raised if the deadline comes first
+    frame_id: bytes = b""

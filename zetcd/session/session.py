@@ -100,7 +100,7 @@ class Session:
             self._open(now)
         if best is None or (queue < ALONE and best.slots[queue] >= bounds.FRAMES_INFLIGHT_MAX):
             return None
-        return best if len(best.alone) < bounds.ALONE_INFLIGHT_MAX or queue < ALONE else None
+        return best if len(best.alone) < self._options.alone or queue < ALONE else None
 
     def _send(self, lane: Lane, queue: int, calls: list[Call], now: float) -> int:
         """How many of calls went out in one frame; -1 where none can."""
@@ -121,7 +121,18 @@ class Session:
         if not lane.send([frame_id, body]):
             return -1
         lane.add(frame_id, Batch(calls, kind, queue, now))
+        if queue == ALONE:
+            calls[0].frame_id = frame_id
         return len(calls)
+
+    def give_up(self, call: Call) -> None:
+        """Nobody waits for this lock or campaign any more: its waiter says done. Where it has been sent, the member is
+        told to clear its place."""
+        for lane in self._lanes:
+            batch = lane.alone.get(call.frame_id)
+            if batch is not None and batch.calls[0] is call:
+                lane.send([call.frame_id, encode(wire.CancelRequest())])
+                lane.pop(call.frame_id)
 
     def fresh_id(self) -> bytes:
         """A frame id never used before."""

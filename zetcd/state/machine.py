@@ -24,6 +24,7 @@ from zetcd.mvcc.keys import State, lease_id
 from zetcd.mvcc.overlay import Flush, Overlay
 from zetcd.mvcc.reads import open_range
 from zetcd.mvcc.store import Store
+from zetcd.mvcc.txn import reads_only
 from zetcd.state.execution import Execution
 from zetcd.state.export import Export
 from zetcd.state.hashing import StoreHash
@@ -33,7 +34,7 @@ from zetcd.state.members import Alarms, Members
 from zetcd.state.outcome import Outcome
 from zetcd.wire import results
 from zetcd.wire.codec import encode_events
-from zetcd.wire.entry import Block, Entry, Put, Range, decode_entries
+from zetcd.wire.entry import Block, Entry, Put, Range, Txn, decode_entries
 from zetcd.wire.local import ConfState, LeaseRow, MemberList, Opened
 from zetcd.wire.queries import CompactWait, Hash, HashKv, History, LeaseInfo, LeaseList, Query, StoreStatus
 from zetcd.wire.results import Done, Histories, HistoryCompacted, LeaseIs, PutDone, Result, Status
@@ -76,6 +77,7 @@ class Machine:
         self.commands: Counter[type] = Counter()  # executed in this life, by kind; those inside a transaction are its
         self._queries: dict[type, Callable[[Any], Result | Cursor]] = {
             Range: self._range,
+            Txn: self._txn,
             HashKv: self._hash_kv,
             Hash: self._hash,
             LeaseInfo: self._lease_info,
@@ -227,6 +229,11 @@ class Machine:
 
     def _range(self, query: Range) -> Result | Cursor:
         return open_range(self._store, query)
+
+    def _txn(self, txn: Txn) -> Result:
+        """Of ranges alone: it changes nothing, and no alarm forbids it."""
+        assert reads_only(txn)
+        return self._execution.txn(txn)
 
     def _hash_kv(self, query: HashKv) -> Result | Cursor:
         return open_hash(self._store, query)

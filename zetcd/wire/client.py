@@ -208,6 +208,12 @@ class WatchCancelRequest(_Request, frozen=True, tag="watch_cancel", gc=False):
     token: str = ""
 
 
+class CancelRequest(_Request, frozen=True, tag="cancel", gc=False):
+    """Ends the lock or campaign that waits at this address. It has no answer of its own."""
+
+    token: str = ""
+
+
 class WatchProgressRequest(_Request, frozen=True, tag="watch_progress", gc=False):
     """etcd WatchProgressRequest."""
 
@@ -604,6 +610,7 @@ Stream = (
     | WatchProgressRequest
     | WatchPollRequest
     | ObserveRequest
+    | CancelRequest
     | MetricsRequest
     | SnapshotRequest
     | SnapshotCreditRequest

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from zetcd.wire.entry import Range
+from zetcd.wire.entry import Range, Txn
 
 
 class HashKv(Struct, frozen=True, array_like=True, tag=40, gc=False):
@@ -69,9 +69,10 @@ class CloseExport(Struct, frozen=True, array_like=True, tag=50, gc=False):
     id: int
 
 
-# Range (tag 3) is the read of the KV service.
+# Range (tag 3) is the read of the KV service; a Txn (tag 4) of nothing but ranges is a read as well.
 Query = (
     Range
+    | Txn
     | HashKv
     | LeaseInfo
     | LeaseList

@@ -167,6 +167,8 @@ LARGE_ANSWER_BYTES = 1_024
 
 def answer_bytes(result: Result) -> int:
     """What an answer counts against the window between apply and api: 0 for small ones, which admission bounds."""
+    if type(result) is TxnDone:
+        return sum([answer_bytes(each) for each in result.results])
     if type(result) is not RangeDone:
         return 0
     rows = result.rows

@@ -7,7 +7,7 @@ from tests.unit.actors.front import LEADING, ORIGIN, Front
 from zetcd.actors.actor import Peer
 from zetcd.base import limits
 from zetcd.base.settings import Settings
-from zetcd.wire.entry import Alarm, Put
+from zetcd.wire.entry import Alarm, Put, Range, Txn
 from zetcd.wire.local import (
     FeedCredit,
     IndexWanted,
@@ -21,7 +21,7 @@ from zetcd.wire.local import (
     Space,
     Standing,
 )
-from zetcd.wire.results import Alarmed, PutDone, RangeDone
+from zetcd.wire.results import Alarmed, PutDone, RangeDone, TxnDone
 
 PUT = {"op": "put", "key": b"k", "value": b"v"}
 GET = {"op": "range", "key": b"k"}
@@ -34,6 +34,30 @@ def front() -> Front:
 
 def message_of(reply: dict[str, dict[str, str]]) -> str:
     return reply["error"]["message"]
+
+
+@pytest.mark.parametrize(("own", "other", "linearizable"), [(True, True, False), (True, False, True)])
+def test_a_transaction_of_ranges_is_a_read(front: Front, own: bool, other: bool, linearizable: bool) -> None:
+    get = {"key": b"k"}
+    success, failure = ([{"request_range": get | {"serializable": each}}] for each in (own, other))
+    front.ask({"op": "txn", "compare": [], "success": success, "failure": failure})
+    assert not [message for _, message in front.sent if isinstance(message, Propose)]
+    (batch,) = front.take(ReadBatch)
+    (read,) = batch.reads
+    assert (batch.linearizable, read.query) == (linearizable, Txn([], [Range(b"k")], [Range(b"k")]))
+    front.answer(read.sequence, TxnDone(5, True, [RangeDone(5, [], more=False, count=0)]))
+    (reply,) = front.replies()
+    assert reply["header"]["revision"] == 5
+    assert list(reply["responses"][0]) == ["response_range"]
+
+
+@pytest.mark.parametrize(
+    "op", [{"request_delete_range": {"key": b"d"}}, {"request_txn": {}}], ids=lambda op: next(iter(op))
+)
+def test_any_other_transaction_goes_through_the_log(front: Front, op: dict[str, object]) -> None:
+    front.ask({"op": "txn", "success": [{"request_range": {"key": b"k"}}], "failure": [op]})
+    assert not [message for _, message in front.sent if isinstance(message, ReadBatch)]
+    assert len(front.proposed()) == 1
 
 
 # -- rule 8 --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from zetcd.base.errors import Fatal
 from zetcd.mvcc.engine import MemoryEngine
 from zetcd.state.machine import Machine
 from zetcd.wire.codec import decode_events
-from zetcd.wire.entry import Compact, Put, Range, cut_block
+from zetcd.wire.entry import Compact, Put, Range, Txn, cut_block
 from zetcd.wire.local import (
     Applied,
     Blocks,
@@ -29,7 +29,7 @@ from zetcd.wire.local import (
     Revoked,
 )
 from zetcd.wire.queries import CompactWait
-from zetcd.wire.results import Done, Failed, PutDone, RangeDone
+from zetcd.wire.results import Done, Failed, PutDone, RangeDone, answer_bytes
 
 MIB = 1 << 20
 
@@ -290,6 +290,24 @@ def test_rule_17_large_answers_wait_for_credit_and_small_ones_do_not(
     for _ in range(2_000):
         store.turn(store.api, store.batch(get(b"small")))
     assert len(store.answers()) == 2_000, "small answers are bounded by admission"
+
+
+def test_rule_17_answers_of_transactions_that_read_count_as_those_of_ranges(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ANSWERS_UNREAD_BYTES_MAX", 4 * MIB)
+    store.grant()
+    store.execute(Put(b"large", bytes(MIB)))
+    store.frames = []
+    both = Txn([], [get(b"large"), get(b"large")], [])
+    store.turn(store.api, store.batch(*[both] * 5))
+    store.settle()
+    answers = store.answers()
+    assert len(answers) == 2, "four MiB are on their way and nothing more"
+    assert store.actor.machine.revision == 2
+    store.turn(store.api, FeedCredit(0, sum(answer_bytes(result) for _, result in answers)))
+    store.settle()
+    assert len(store.answers()) == 2
 
 
 def test_rule_17_a_turn_answers_a_bounded_number_of_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

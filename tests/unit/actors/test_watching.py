@@ -76,6 +76,44 @@ def test_watch_cancel_ends_no_lock_that_waits_on_the_same_address() -> None:
     assert front.actor.watching.waiting == 1
 
 
+@pytest.mark.parametrize("request_", [{"op": "lock", "name": b"n"}, {"op": "campaign", "name": b"n", "lease": 3}])
+def test_cancel_gives_up_the_place_that_waits_at_its_address(request_: dict[str, object]) -> None:
+    """The place of who had given up stayed until its lease ended, a minute later, and held up everybody behind it."""
+    pair = Pair()
+    pair.ask(msgpack.packb({"op": "lease_grant", "ID": 3, "TTL": 100}), b"c", b"1")
+    for client, address in ((b"holder", b"1"), (b"waiter", b"1"), (b"waiter", b"2")):
+        pair.settle()
+        asked = {"op": "lock", "name": b"n"} if client == b"holder" or address == b"2" else request_
+        pair.ask(msgpack.packb(asked), client, address)
+    pair.settle()
+    pair.front.out = []
+    pair.ask(msgpack.packb({"op": "cancel"}), b"waiter", b"1")
+    pair.settle()
+    ((envelope, body),) = pair.front.out
+    assert envelope == (b"waiter", b"1")
+    assert msgpack.unpackb(body)["error"]["message"] == "etcdserver: request canceled"
+    pair.front.out = []
+    pair.ask(msgpack.packb({"op": "range", "key": b"n/", "range_end": b"n0", "count_only": True}), b"c", b"1")
+    pair.settle()
+    assert pair.front.replies()[-1]["count"] == 2
+    assert pair.front.actor.watching.waiting == 1
+
+
+def test_a_place_that_is_being_taken_when_it_is_given_up_is_given_up_too() -> None:
+    pair = Pair()
+    pair.ask(msgpack.packb({"op": "lease_grant", "ID": 3, "TTL": 100}), b"c", b"1")
+    pair.settle()
+    pair.ask(msgpack.packb({"op": "lock", "name": b"n", "lease": 3}), b"c", b"1")
+    pair.ask(msgpack.packb({"op": "cancel"}), b"c", b"1")
+    pair.settle()
+    pair.front.replies()
+    pair.ask(msgpack.packb({"op": "range", "key": b"n/3"}), b"c", b"1")
+    pair.settle()
+    reply = pair.front.replies()[-1]
+    assert (reply["header"]["revision"], reply.get("count", 0)) == (3, 0), "taken, and deleted again"
+    assert pair.front.actor.watching.waiting == 0
+
+
 def test_proposals_of_recipes_are_cut_at_the_block_bound() -> None:
     """Together they could be more than a record of the log may have."""
     front = Front()

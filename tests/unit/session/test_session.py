@@ -1,9 +1,9 @@
 """Queues, batches, windows, endpoints, deadlines and repetition, without sockets or clocks."""
 
-from tests.unit.session.wires import HEADER, Wire, World, refusal
+from tests.unit.session.wires import HEADER, Waiter, Wire, World, refusal
 from zetcd.base import errors as etcd
 from zetcd.session import options as bounds
-from zetcd.session.call import LOCK, PUT
+from zetcd.session.call import ALONE, LOCK, PUT, Call, Policy
 from zetcd.wire import client as wire
 from zetcd.wire.replies import Header, PutReply
 
@@ -142,6 +142,26 @@ def test_a_cancelled_call_is_not_sent() -> None:
     world.flush()
     assert world.serve(world.newest)["key"] == b"b"
     assert second.result
+
+
+def test_a_lock_that_is_given_up_is_cancelled_where_it_waits() -> None:
+    world = World()
+    world.up()
+    waiters = [Waiter() for _ in range(2)]
+    calls = [Call(wire.LockRequest(b"n"), LOCK, waiter, 1e9, Policy(ALONE, repeatable=False)) for waiter in waiters]
+    world.session.submit(calls[0])
+    world.flush()
+    world.session.submit(calls[1])
+    ((frame_id, lock),) = world.newest.sent
+    assert lock["op"] == "lock"
+    for waiter, call in zip(waiters, calls, strict=True):
+        waiter.cancelled = True
+        world.session.give_up(call)
+    world.flush()
+    assert world.newest.sent[1:] == [(frame_id, {"op": "cancel"})], "what was not sent is not sent any more"
+    assert world.session.outstanding == 0
+    world.session.give_up(calls[0])
+    assert len(world.newest.sent) == 2
 
 
 def test_several_sockets_and_the_least_busy_one() -> None:
