@@ -141,21 +141,33 @@ class Link:
         """
         self.ask(request, REPLY, policy, waiter, forever=forever)
 
+    def wait(self, request: wire.Request, policy: Policy, waiter: Waiter) -> Callable[[], None]:
+        """As `call`, for a lock or campaign, for ever. Returns what gives the place up when waiter is done."""
+        call = self.ask(request, REPLY, policy, waiter, forever=True)
+
+        def give_up() -> None:
+            self._waits.give_up(call)
+            self._settle()
+
+        return give_up
+
     def ask(
         self, request: wire.Request, kind: Kind[Any], policy: Policy, waiter: Waiter, *, forever: bool = False
-    ) -> None:
+    ) -> Call:
         """As `call`, the reply read as kind says."""
+        call = Call(request, kind, waiter, float("inf") if forever else time.monotonic() + self._timeout_s, policy)
         if not forever:
             session = self._leases if policy is OF_LEASES else self._session
-            session.submit(Call(request, kind, waiter, time.monotonic() + self._timeout_s, policy))
+            session.submit(call)
         elif self._waits.outstanding < ALONE_INFLIGHT_MAX:
-            self._waits.submit(Call(request, kind, waiter, float("inf"), policy))
+            self._waits.submit(call)
         else:
             waiter.set_exception(Error(*errors.TOO_MANY_REQUESTS))
-            return
+            return call
         if not self._flushing:
             self._flushing = True
             (self._loop or self.loop).call_soon(self._flush)
+        return call
 
     def metrics(self, done: Callable[[MetricsReply | None], None]) -> Callable[[], None]:
         """The member's counters, None where nobody answers. Returns what takes the question back."""

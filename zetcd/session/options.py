@@ -21,13 +21,14 @@ PROBE_AFTER_S: Final = 5.0  # a silent connection that somebody waits on is aske
 
 
 class Options(Struct, frozen=True):
-    """Times in seconds; see `zetcd.client.Client`."""
+    """Times in seconds; see `zetcd.client.Client`. alone: requests that share no frame, in flight on a connection."""
 
     endpoints: tuple[str, ...]
     timeout: float
     try_timeout: float
     connect_timeout: float
     sockets: int
+    alone: int = ALONE_INFLIGHT_MAX
 
     @classmethod
     def of(

@@ -27,22 +27,24 @@ def queueing(link: Link, ask: Ask, shape: Shape) -> Any:
     """Starts a lock or a campaign, which waits as long as the client does.
 
     With a lease of the client's it may be asked for again, so it is repeated where the way broke, and the place in the
-    queue is the client's until its key is deleted: as in etcd that is done for a client that gives up.
+    queue is the client's until its key is deleted: as in etcd that is done for a client that gives up. Without, the
+    place is this one request's, and given up with it.
     """
 
     def start(message: Any, call: Call) -> None:
         token, leader = meant(call.metadata)
         answer = Answer(call, shape)
-        if message.lease:
-            key = message.name + b"/" + f"{message.lease:x}".encode()
+        leave = link.wait(ask(message, token, leader), READ_ALONE if message.lease else WRITE_ALONE, answer)
 
-            def give_up() -> None:
-                answer.cancel()
+        def give_up() -> None:
+            answer.cancel()
+            leave()
+            if message.lease:
+                key = message.name + b"/" + f"{message.lease:x}".encode()
                 link.call(wire.UnlockRequest(key=key, token=token), WRITES, Unheard())
 
+        if not answer.done():
             call.on_cancel = give_up
-        policy = READ_ALONE if message.lease else WRITE_ALONE
-        link.call(ask(message, token, leader), policy, answer, forever=True)
 
     return start
 

@@ -68,12 +68,18 @@ class FakeLink:
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
+        self.given_up: list[Asked] = []
         self.lines: dict[Dealer, Line] = {}
         self.listeners: list[Callable[[], None]] = []
         self.loop = Loop()
 
     def call(self, request: wire.Request, policy: Policy, waiter: Waiter, *, forever: bool = False) -> None:
         self.asked.append(Asked(request, policy, waiter, forever))
+
+    def wait(self, request: wire.Request, policy: Policy, waiter: Waiter) -> Callable[[], None]:
+        asked = Asked(request, policy, waiter, forever=True)
+        self.asked.append(asked)
+        return lambda: self.given_up.append(asked)
 
     def open(self, line: Line) -> Dealer:
         dealer = Dealer()

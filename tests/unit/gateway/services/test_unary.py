@@ -251,5 +251,9 @@ def test_a_transaction_that_writes_is_not_repeated() -> None:
 )
 def test_a_place_under_a_lease_of_the_servers_is_asked_for_once(path: str, request_: Message) -> None:
     link = FakeLink()
-    link.start(path, request_)
+    call = link.start(path, request_)
     assert not link.asked[0].policy.repeatable
+    assert call.on_cancel is not None
+    call.on_cancel()
+    assert link.given_up == link.asked, "nobody else knows its key"
+    assert link.asked[0].waiter.done()
