@@ -16,6 +16,7 @@ from zmq.backend import Socket as Raw
 from zetcd.base.limits import GATEWAY_LINE_FRAMES_MAX
 
 DRAIN_FRAMES_MAX: Final = 4  # of one socket in one turn: those they wake go on while the next ones arrive
+LARGE_BYTES: Final = 256 * 1024  # a longer one takes a turn by itself: 8 MB are 50 ms, in JSON many more
 NOBLOCK: Final = int(zmq.NOBLOCK)  # plain integers: flag enums cost a microsecond a use
 _EVENTS: Final = int(zmq.EVENTS)
 _POLLIN: Final = int(zmq.POLLIN)
@@ -140,9 +141,12 @@ class Dealer:
         for _ in range(count):
             if not get(_EVENTS) & _POLLIN:
                 return
-            on_message([recv(NOBLOCK)] if single else [recv(NOBLOCK), recv(NOBLOCK)])
+            frames = [recv(NOBLOCK)] if single else [recv(NOBLOCK), recv(NOBLOCK)]
+            on_message(frames)
             if self.closed or self.paused:
                 return
+            if len(frames[-1]) > LARGE_BYTES:
+                break
         self._loop.call_soon(self._on_readable)
 
     def _look_for_room(self) -> None:

@@ -1,4 +1,4 @@
-"""How much is held of what a client may leave where it is: requests that it does not finish, answers it does not read."""
+"""How much is held of what a client may leave where it is: requests it does not finish, answers it does not read."""
 
 from typing import Optional
 

@@ -16,9 +16,10 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 import zmq
+from msgspec.structs import replace
 
 from zetcd.base import errors
-from zetcd.base.limits import GATEWAY_LINES_MAX, GATEWAY_QUIET_MS
+from zetcd.base.limits import GATEWAY_LINES_MAX, GATEWAY_QUIET_MS, GATEWAY_RANGES_MAX
 from zetcd.gateway.dealer import Context, Dealer, Nowhere
 from zetcd.gateway.rpc import RpcError
 from zetcd.session.call import ALONE, READ, WRITE, Call, Kind, Policy, Waiter
@@ -37,6 +38,7 @@ METRICS: Final[Kind[MetricsReply]] = Kind(MetricsReply)
 WRITES = Policy(WRITE, repeatable=False)
 READS = Policy(READ, repeatable=True)
 OF_LEASES = Policy(READ, repeatable=True)
+OF_RANGES = Policy(ALONE, repeatable=True)
 READ_ALONE = Policy(ALONE, repeatable=True)
 WRITE_ALONE = Policy(ALONE, repeatable=False)
 
@@ -103,7 +105,9 @@ class Link:
         self._session = Session(self._options, lambda lane: self._dial(self._session, lane))
         self._waits = Session(self._options, lambda lane: self._dial(self._waits, lane))
         self._leases = Session(self._options, lambda lane: self._dial(self._leases, lane))
-        self._sessions = self._session, self._waits, self._leases
+        few = replace(self._options, alone=GATEWAY_RANGES_MAX)
+        self._ranges = Session(few, lambda lane: self._dial(self._ranges, lane))
+        self._sessions = self._session, self._waits, self._leases, self._ranges
         self._ports: list[Dealer] = []
         self._lines: dict[Dealer, Line] = {}
         self._listeners: dict[Callable[[], None], None] = {}
@@ -157,7 +161,11 @@ class Link:
         """As `call`, the reply read as kind says."""
         call = Call(request, kind, waiter, float("inf") if forever else time.monotonic() + self._timeout_s, policy)
         if not forever:
-            session = self._leases if policy is OF_LEASES else self._session
+            session = self._session
+            if policy is OF_LEASES:
+                session = self._leases
+            elif policy is OF_RANGES:  # what takes a moment does not wait behind many large answers
+                session = self._ranges
             session.submit(call)
         elif self._waits.outstanding < ALONE_INFLIGHT_MAX:
             self._waits.submit(call)

@@ -4,7 +4,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from zetcd.gateway.link import READ_ALONE, READS, WRITE_ALONE, WRITES, Link
+from zetcd.gateway.link import OF_RANGES, READ_ALONE, READS, WRITE_ALONE, WRITES, Link
 from zetcd.gateway.rpc import Call, Method, Streaming, Unary
 from zetcd.gateway.services.calls import Answer, meant, same, unary
 from zetcd.gateway.services.operations import compare, operation
@@ -63,8 +63,9 @@ def _range(link: Link) -> Any:
         token, leader = meant(call.metadata)
         request = range_request(message, token, leader)
         # A frame is answered when its slowest request is: a long range, one that waits for a leader, one that does not.
-        alone = request.range_end or request.serializable or leader
-        ask(request, READ_ALONE if alone else READS, Answer(call, shape))
+        alone = request.serializable or leader
+        policy = OF_RANGES if request.range_end else READ_ALONE if alone else READS
+        ask(request, policy, Answer(call, shape))
 
     return start
 
