@@ -38,9 +38,11 @@ class Candidate:
 
     def _ask(self) -> None:
         """Whoever has not answered (Raft section 5.1: requests are repeated): the question or its answer was lost, or
-        the other one still heard the leader then."""
+        the other one still heard the leader then. For a vote it asks once its term is durable, and with that the log it
+        names (rule 5): another life would ask in the same term with less, and might be given what this one was."""
         core = self.core
         log = core.log
+        out = core.messages if self.pre else core.after
         term = core.term + 1 if self.pre else core.term
         commit = core.announced
         commit_term = log.term_at(commit) or 0
@@ -48,7 +50,7 @@ class Candidate:
             if member != core.id and member not in self.votes:
                 last = (log.last_index, log.last_term)
                 vote = Vote(term, core.id, member, *last, self.pre, self.transfer, commit, commit_term)
-                core.messages.append(vote)
+                out.append(vote)
 
     def leave(self) -> None:
         """Nothing waits here."""
@@ -59,7 +61,7 @@ class Candidate:
         if self.elapsed >= self.timeout:
             self.core.become_follower(self.core.term, 0)
             self.core.campaign()
-        elif self.elapsed % self.core.config.heartbeat_ticks == 0:
+        elif (self.pre or self.core.id in self.votes) and self.elapsed % self.core.config.heartbeat_ticks == 0:
             self._ask()
 
     def flush(self) -> None:

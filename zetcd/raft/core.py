@@ -6,8 +6,8 @@ Output: `ready`, once a turn. The core knows no clock, socket, disk or dice: tim
     Follower --timeout--> Candidate(pre) --majority would vote--> Candidate --majority voted--> Leader
         ^-------------------- a higher term, or a leader of this one ------------------------------'
 
-- A Ready's blocks and messages go out in parallel. What promises that something is durable, a reply or the own vote and
-  match, waits here until `persisted` covers its Ready (rules 4 and 5).
+- A Ready's blocks and messages go out in parallel. What promises that something is durable, a reply, a request for
+  votes, or the own vote and match, waits here until `persisted` covers its Ready (rules 4 and 5).
 - Only an entry of the leader's own term is committed by counting (Raft section 5.4.2), so a leader starts with a no-op.
 - A member that is its own majority campaigns at once, without waiting for a timeout.
 - No campaign while a committed membership change is not applied (rule 14).

@@ -2,7 +2,10 @@
 
 from random import Random
 
+import pytest
+
 from tests.paper.stepping import data, drain, leader, make, only, runs
+from tests.scenarios.cluster import Cluster
 from zetcd.raft.config import Config
 from zetcd.raft.core import Core
 from zetcd.raft.log import Log
@@ -62,15 +65,88 @@ def test_rule_05_a_vote_is_sent_once_it_is_durable() -> None:
     assert [m.granted for m in only(drain(core), VoteReply)] == [True]
 
 
-def test_rule_05_a_candidate_asks_at_once_but_its_own_vote_waits() -> None:
+def test_rule_05_a_candidate_asks_once_its_term_and_the_log_it_names_are_durable() -> None:
     core = make()
     core.campaign()
     ready = take(core)
-    assert len(only(ready.messages, Vote)) == 2
+    assert ready.must_sync
+    assert not ready.messages
+    core.tick()  # nor does it ask again before that
+    assert core.ready() is None
+    core.persisted(ready.number)
+    assert len(only(drain(core), Vote)) == 2
+    core.step(VoteReply(1, 2, 1, granted=True))
+    assert core.is_leader
+
+
+def test_rule_05_an_own_vote_that_is_not_durable_does_not_count() -> None:
+    core = make()
+    core.campaign()
+    ready = take(core)
     core.step(VoteReply(1, 2, 1, granted=True))
     assert not core.is_leader
     core.persisted(ready.number)
     assert core.is_leader
+
+
+@pytest.mark.parametrize("pre_vote", [False, True])
+def test_rule_05_a_vote_does_not_outlive_the_entries_it_was_given_for(pre_vote: bool) -> None:
+    """4 stands with an entry that its disk does not have yet, gets a vote for it, forgets both, and stands in the same
+    term again, with less: the answers to its former life, which come now, must not elect it."""
+    cluster = Cluster(5, lambda member: Config(member, pre_vote=pre_vote))
+    old, two, three, four, five = (cluster.nodes[member] for member in range(1, 6))
+    cluster.elect(1)
+    cluster.isolate(5)
+    assert old.propose(b"committed by 1, 2 and 3")
+    for _ in range(4):
+        for node in (old, two, three, four):
+            node.act()
+            if node is not four:
+                node.sync()
+        mail, cluster.mail = cluster.mail, []
+        for message in mail:
+            cluster.deliver(message)
+    assert old.applied == 2
+    assert (four.core.log.last_index, four.durable_last) == (2, 1)
+    old.crash()
+    cluster.mail.clear()
+    for node in (two, three, four, five):
+        node.core.forget_leader()
+
+    term = four.core.term + 1
+    late = []
+    four.core.campaign()
+    for _ in range(4):
+        four.act()
+        mail, cluster.mail = cluster.mail, []
+        for vote in only(mail, Vote):
+            cluster.deliver(vote)
+        two.act()
+        two.sync()
+        two.act()
+        late += [reply for reply in only(cluster.mail, VoteReply) if reply.source == 2]
+        if pre_vote:  # 3 and 5 would vote for it, too
+            four.core.step(VoteReply(term, 3, 4, granted=True, pre=True))
+            four.core.step(VoteReply(term, 5, 4, granted=True, pre=True))
+    assert four.core.term == term
+    four.crash()
+    four.start()
+    assert (four.core.term, four.core.log.last_index) == (term - 1, 1)
+
+    cluster.heal()
+    three.crash()
+    cluster.mail.clear()
+    four.core.campaign()
+    for turn in range(4):
+        for node in (four, five):
+            node.act()
+            node.sync()
+            node.act()
+        mail, cluster.mail = cluster.mail, []
+        for message in [*mail, *(late if turn else [])]:
+            if message.target != 2:
+                cluster.deliver(message)
+    assert not four.core.is_leader
 
 
 def test_rule_05_a_vote_of_an_earlier_election_that_becomes_durable_is_none_of_this_one() -> None:
