@@ -14,7 +14,7 @@ SECONDS_EACH ?= 10
 ROUNDS ?= 3
 SCENARIOS ?= kill stop part restart replace sizes stuck
 
-.PHONY: help setup run cluster test check format proto rewrite bench bench-short chaos chaos-cluster fuzz slow power systemd differential patroni profile clean
+.PHONY: help setup run cluster test check format proto rewrite bench bench-short chaos chaos-cluster fuzz slow power systemd differential fuzz-gateway compat patroni profile clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,16 @@ differential: .venv/.dev ## the long comparison with real etcd: STEPS=20000 SEED
 patroni: .venv/.dev ## Patroni and two PostgreSQL nodes on three members, switched over and killed (2 minutes): ARGS="--server etcd"
 	.ci/packages patroni
 	$(BIN)/python -m tests.compat.patroni $(ARGS)
+
+fuzz-gateway: .venv/.dev ## the same steps and streams through gRPC, then JSON: STEPS=50000 each, SEED=... (0 draws one)
+	for through in grpc json; do \
+	    $(BIN)/python -m tests.compat.differential --through $$through --steps $(or $(STEPS),50000) --seed $(or $(SEED),0) || exit 1; \
+	done
+
+compat: .venv/.dev ## other people's clients: suites of three Python clients on 1 and 3 members; etcdctl beside etcd, all formats
+	$(BIN)/python -m tests.compat.suites --members 1
+	$(BIN)/python -m tests.compat.suites --members 3
+	$(BIN)/python -m tests.compat.etcdctl --checks
 
 # -- measuring it -----------------------------------------------------------------------------------------------------
 bench: .venv/.dev ## the whole comparison with etcd into docs/benchmarks (about 25 minutes; nothing else running)
