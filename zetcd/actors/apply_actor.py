@@ -10,8 +10,6 @@ work first (rule 19). Nothing unsynced enters LevelDB: the overlay goes down in 
 `flusher`, which reports back through `on_flushed`.
 """
 
-# tidy: long because what a turn executes, reads and tells, and in which order, stands in one place
-
 from collections import deque
 from collections.abc import Callable
 
@@ -22,15 +20,15 @@ from zetcd.actors.api_link import ApiLink
 from zetcd.actors.deferred_reads import DeferredReads
 from zetcd.actors.flushing import Flusher
 from zetcd.actors.lease_load import Load
-from zetcd.actors.long_reads import LongReads
 from zetcd.actors.measuring import Meters, measured, of_apply
 from zetcd.actors.parked_reads import Context, ParkedReads
+from zetcd.actors.reads import Reads
 from zetcd.actors.snapshots import Snapshots
 from zetcd.base import errors, limits
 from zetcd.base.errors import Fatal
-from zetcd.state.machine import Cursor, Flush, Machine, Outcome
+from zetcd.state.machine import Flush, Machine, Outcome
 from zetcd.wire import codec
-from zetcd.wire.entry import Block, Range, cut_block, split_block
+from zetcd.wire.entry import Block, cut_block, split_block
 from zetcd.wire.local import (
     Applied,
     Blocks,
@@ -56,7 +54,7 @@ from zetcd.wire.local import (
     Subscribed,
 )
 from zetcd.wire.queries import Read
-from zetcd.wire.results import Failed, RangeDone, Result, TxnDone, answer_bytes
+from zetcd.wire.results import Failed
 
 NEVER = 2**63
 _NO_EVENTS = msgspec.Raw(b"\x90")
@@ -103,10 +101,9 @@ class ApplyActor(Actor):
         self._conf: ConfState | None = None
         self._report_due = False
         self._reported = machine.applied, machine.flushed_index
-        self._reads: deque[tuple[ApiLink, Read]] = deque()
-        self._long = LongReads()
         self._parked = ParkedReads()
         self.deferred = DeferredReads(machine)
+        self._reads = Reads(machine, self.deferred)
         self._serve_from = NEVER  # the applied index from which on reads are answered (rule 21)
         self._recovered = False
         self._flushing: Flush | None = None
@@ -158,8 +155,7 @@ class ApplyActor(Actor):
         if api is None or api.peer is not peer:
             return
         del self._apis[peer.incarnation]
-        self._reads = deque(item for item in self._reads if item[0] is not api)
-        self._long.forget(api)
+        self._reads.forget(api)
         self.deferred.forget(api)
         self._parked.forget(peer.incarnation)
         self._set_level()
@@ -244,7 +240,7 @@ class ApplyActor(Actor):
         api.context = message.context
         context = (peer.incarnation, message.context)
         if not message.linearizable or self._grant is not None:
-            self._reads.extend([(api, read) for read in message.reads])
+            self._reads.add(api, message.reads)
             self._parked.drop(context)
             return
         if self._parked.count + len(message.reads) > limits.READS_PARKED_MAX:
@@ -268,9 +264,7 @@ class ApplyActor(Actor):
         api = self._apis[peer.incarnation]
         api.unacked -= message.bytes
         api.unread -= message.answers
-        if api.held and api.unread < limits.ANSWERS_UNREAD_BYTES_MAX:
-            self._reads.extend([(api, read) for read in api.held])
-            api.held = []
+        self._reads.on_credit(api)
 
     def _on_measure(self, peer: Peer, message: Measure) -> None:
         self.send(peer, measured(message, "apply", of_apply(self), self.meters))
@@ -300,10 +294,11 @@ class ApplyActor(Actor):
             self._tell_ready()
         if self._parked.indexed:
             self._take_up(self._parked.release(self.machine.applied))
-        if self._reads and self._recovered:
-            self._read()
-        if self._long:
-            self._step_long()
+        reads = self._reads
+        if reads.due and self._recovered:
+            self.counters["reads"] += reads.answer()
+        if reads.long:
+            reads.step_long()
         self.deferred.end_turn()
         for peer, load in self._loads.items():
             if not load.done:
@@ -318,12 +313,13 @@ class ApplyActor(Actor):
 
     def busy(self) -> bool:
         """Whether reads, cursors, lease loads, executable blocks or chunks to send are left over from the turn."""
-        if (self._reads and self._recovered) or self.machine.building or self._executable():
+        reads = self._reads
+        if (reads.due and self._recovered) or self.machine.building or self._executable():
             return True
         for load in self._loads.values():
             if not load.done:
                 return True
-        return self.snapshots.busy or self.deferred.exports.busy or (bool(self._long) and self._long.busy())
+        return self.snapshots.busy or self.deferred.exports.busy or (bool(reads.long) and reads.long.busy())
 
     def _upto(self, block: Block) -> int:
         """Highest index up to which block may be executed now: committed by raft's word (rule 3); or durable, under the
@@ -407,54 +403,11 @@ class ApplyActor(Actor):
             api.unacked += size
         return Feed(previous, revision, self.machine.compact_revision, gap, events)
 
-    # -- reads -----------------------------------------------------------------------------------------------------
     def _take_up(self, released: list[tuple[Context, list[Read]]]) -> None:
         for context, reads in released:
-            api = self._apis[context[0]]
-            self._reads.extend([(api, read) for read in reads])
+            self._reads.add(self._apis[context[0]], reads)
 
-    def _read(self) -> None:
-        reads, query, seen = self._reads, self.machine.query, dict[object, Result]()
-        deferred = self.deferred.handlers
-        count, size = 0, 0
-        while reads and count < limits.READS_PER_TURN and size < limits.READ_TURN_BYTES:
-            api, read = reads.popleft()
-            if api.unread >= limits.ANSWERS_UNREAD_BYTES_MAX:
-                api.held.append(read)  # until it has read what it was answered
-                continue
-            count += 1
-            what = read.query
-            plain = type(what) is Range
-            result = seen.get(what) if plain else None
-            if result is None:
-                if type(what) in deferred:
-                    deferred[type(what)](api, read.sequence, what)
-                    continue
-                answer = query(what)
-                if isinstance(answer, Cursor):
-                    self._pin(api, read.sequence, answer)
-                    continue
-                result = answer
-                if plain:
-                    seen[what] = result  # equal reads of a turn are done once
-            if type(result) is RangeDone or type(result) is TxnDone:
-                large = answer_bytes(result)
-                api.unread += large
-                size += large
-            api.replies.append((read.sequence, result))
-        self.counters["reads"] += count
-
-    def _pin(self, api: ApiLink, sequence: int, cursor: Cursor) -> None:
-        if not self._long.add(api, sequence, cursor):
-            error = errors.TOO_MANY_REQUESTS
-            api.replies.append((sequence, Failed(error.code, error.message, self.machine.revision)))
-
-    def _step_long(self) -> None:
-        for api, sequence, result in self._long.step():
-            assert isinstance(api, ApiLink)
-            api.unread += answer_bytes(result)
-            api.replies.append((sequence, result))
-
+    # -- upkeep ----------------------------------------------------------------------------------------------------
     def _sweep(self) -> None:
         pause = limits.TICK_MS if not self._recovered or self.machine.warm() else limits.WARMING_PAUSE_MS
         self.tick_ms = max(1, self._compaction_pause_ms) if self.machine.sweep(self._compaction_batch) else pause

@@ -456,7 +456,7 @@ def test_an_api_process_that_is_gone_leaves_nothing_behind(store: Store) -> None
     store.grant()
     store.tick()
     actor = store.actor
-    left = (actor._parked, actor._reads, actor._long._line, actor.deferred._sweeps, actor._apis)
+    left = (actor._parked, actor._reads.due, actor._reads.long._line, actor.deferred._sweeps, actor._apis)
     assert not any(left)
 
 
@@ -492,8 +492,8 @@ def test_rule_19_answers_that_nobody_reads_stop_the_gathering_of_more(
     store.turn(store.api, *(store.batch(Range(b"\0", b"\0", limit), linearizable=False) for limit in (0, 29, 28, 27)))
     for _ in range(50):
         store.turn()
-    assert len(store.actor._long), "what is not read must not pile up"
+    assert len(store.actor._reads.long), "what is not read must not pile up"
     assert not store.actor.busy()
     store.actor.on_lost(store.api)
-    assert not len(store.actor._long)
+    assert not len(store.actor._reads.long)
     assert not store.actor.machine._store.counts._watches
