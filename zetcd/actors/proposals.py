@@ -53,12 +53,14 @@ class Proposals:
 
     def __init__(self, raft: Raft, incarnation: int) -> None:
         self._raft = raft
+        self.published = False
+        """Whether our name and client URLs are in the member list as applied."""
         self._core: Core | None = None
         self._held = Held()
         self._forwarding = Forwarding(incarnation)
         self._release_due = False
         self._now_ms = 0
-        self._published = False
+        self._published = False  # or there is nothing to publish
         self._publish_at_ms = 0
         self._itself = Peer("raft", 0, 0)  # proposes what no process waits for
 
@@ -206,7 +208,8 @@ class Proposals:
         """The members as applied: whether our own name and URLs are among them."""
         settings = self._raft.settings
         own = next((row for row in known.members if row[0] == self._raft.member), None)
-        self._published = own is None or (own[1] == settings.name and own[3] == list(settings.advertise_client_urls))
+        self.published = own is not None and (own[1], own[3]) == (settings.name, list(settings.advertise_client_urls))
+        self._published = own is None or self.published
         if not self._published:
             # Members that start together ask together, and changes go one by one (rule 14): the next is free now.
             self._publish_at_ms = 0

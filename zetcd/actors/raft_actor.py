@@ -464,11 +464,14 @@ class RaftActor(Actor):
     # -- stop (rule 21) ------------------------------------------------------------------------------------------------
     @property
     def ready(self) -> bool:
-        """Whether this member can serve: it knows a leader, and has applied what was committed before it started."""
+        """Whether this member can serve: it knows a leader, has applied what was committed before it started, and is in
+        the member list with its URLs, so that who waited for it finds it there (etcd's order). The grant comes behind
+        all of that."""
         core = self.core
         if core is None or not core.leader:
             return False
-        return not core.is_leader or self.granting.granted or (not core.alone and core.log.applied >= core.leads_since)
+        led = not core.is_leader or core.log.applied >= core.leads_since
+        return self.granting.granted or (not core.alone and led and self.proposals.published)
 
     def on_stop(self) -> None:
         """Refuse proposals, hand over, and let what is in flight come to its end."""
