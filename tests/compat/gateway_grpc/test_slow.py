@@ -84,6 +84,23 @@ def test_a_lock_that_is_given_up_lets_the_next_one_in(servers: Servers) -> None:
         assert third.result(ANSWER_S).key == b"one/3"
 
 
+def test_a_lock_without_a_lease_that_is_given_up_leaves_the_queue(servers: Servers) -> None:
+    """Its key hung on the lease that the server had made for it, a minute long."""
+    _, ours = servers
+    with Stub(ours.target) as stub:
+
+        def keys() -> int:
+            found = stub.call(KV + "Range", pb.RangeRequest(key=b"none/", range_end=b"none0", count_only=True))
+            assert isinstance(found, pb.RangeResponse)
+            return found.count
+
+        stub.call(LOCK, lock_pb2.LockRequest(name=b"none"))
+        second = stub.later(LOCK, lock_pb2.LockRequest(name=b"none"))
+        wait_for(lambda: keys() == 2 or None, "the second waits")
+        second.cancel()
+        wait_for(lambda: keys() == 1 or None, "its place is gone")
+
+
 def test_a_deadline_ends_a_lock_that_waits(servers: Servers) -> None:
     _, ours = servers
     with Stub(ours.target) as stub:
