@@ -171,9 +171,7 @@ class Port(asyncio.BufferedProtocol):
         try:
             while wire.has_output:
                 transport.write(wire.take())
-        except (
-            BaseException
-        ):  # a service failed in a callback: asyncio logs it, and this connection is in no known state
+        except BaseException:  # a service failed in a callback, asyncio logs it; the connection is in no known state
             transport.abort()
             raise
         if wire.finished:
