@@ -39,6 +39,6 @@ def test_the_gateway_answers_as_etcd_does(seed: int, through: str, tmp_path: Pat
 
 def test_the_same_seed_draws_the_same_steps() -> None:
     one, other = DrawStreams(5), DrawStreams(5)
-    steps = [one.step() for _ in range(500)]
-    assert steps == [other.step() for _ in range(500)]
+    steps = [one.step() for _ in range(3_000)]
+    assert steps == [other.step() for _ in range(3_000)]
     assert {"+watch", "+watch_ids", "+keep_alives", "hash_kv"} <= {op for op, _ in steps}
