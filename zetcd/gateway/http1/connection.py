@@ -134,6 +134,9 @@ class Connection:
         self._drop_queue()
         self._held.give(len(self._body))
         self._body = bytearray()
+        self._out.clear()  # connection and parser keep each other until the garbage collector comes; not so an answer
+        self._out_bytes = 0
+        self._rest.clear()
         current, self._current = self._current, None
         if current is not None:
             self._held.give(current.body_bytes)

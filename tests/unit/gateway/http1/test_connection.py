@@ -327,6 +327,16 @@ def test_a_client_that_goes_away_cancels_what_it_asked_for() -> None:
     assert site.wire.take() == b""
 
 
+def test_an_answer_that_nobody_has_read_goes_with_its_connection() -> None:
+    """It stayed until the garbage collector came: 11 MB of each client that asked for much and left."""
+    site = Site()
+    site.wire.congested = True
+    site.wire.put(b"unread")
+    site.wire.lost()
+    site.wire.congested = False
+    assert site.wire.take() == b""
+
+
 def test_closing_answers_what_is_under_way_and_takes_no_more() -> None:
     site = Site()
     site.say(get(b"/later") + get(b"/b"))
