@@ -20,12 +20,13 @@ from zetcd.actors.api_link import ApiLink
 from zetcd.actors.deferred_reads import DeferredReads
 from zetcd.actors.flushing import Flusher
 from zetcd.actors.lease_load import Load
-from zetcd.actors.measuring import Meters, measured, of_apply
+from zetcd.actors.measuring import COMPACTION, COMPACTION_BOUNDS, Meters, measured, of_apply
 from zetcd.actors.parked_reads import Context, ParkedReads
 from zetcd.actors.reads import Reads
 from zetcd.actors.snapshots import Snapshots
 from zetcd.base import errors, limits
 from zetcd.base.errors import Fatal
+from zetcd.base.meter import Meter
 from zetcd.state.machine import Flush, Machine, Outcome
 from zetcd.wire import codec
 from zetcd.wire.entry import Block, cut_block, split_block
@@ -87,7 +88,8 @@ class ApplyActor(Actor):
             "granted": 0,
             "revoked": 0,
         }
-        self.meters: Meters = {}
+        self.meters: Meters = {COMPACTION: Meter(COMPACTION_BOUNDS)}
+        self._sweeping_since: int | None = None
         self._raft: Peer | None = None
         self._wal: Peer | None = None
         self._apis: dict[int, ApiLink] = {}
@@ -410,7 +412,15 @@ class ApplyActor(Actor):
     # -- upkeep ----------------------------------------------------------------------------------------------------
     def _sweep(self) -> None:
         pause = limits.TICK_MS if not self._recovered or self.machine.warm() else limits.WARMING_PAUSE_MS
-        self.tick_ms = max(1, self._compaction_pause_ms) if self.machine.sweep(self._compaction_batch) else pause
+        swept = self.machine.swept_revision
+        more = self.machine.sweep(self._compaction_batch)
+        self.tick_ms = max(1, self._compaction_pause_ms) if more else pause
+        if more and self._sweeping_since is None:
+            self._sweeping_since = self._now_ms
+        if self.machine.swept_revision != swept:
+            since, self._sweeping_since = self._sweeping_since, None
+            took_ms = 0 if since is None else self._now_ms - since
+            self.meters[COMPACTION].observe_ns(took_ms * 1_000_000_000)  # its unit is the millisecond
         self.deferred.on_swept()
 
     # -- going down to LevelDB, and telling raft -------------------------------------------------------------------

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 WAL_SYNC = "etcd_disk_wal_fsync_duration_seconds"
 COMMIT = "etcd_disk_backend_commit_duration_seconds"
 DEFRAG = "etcd_disk_backend_defrag_duration_seconds"
+COMPACTION = "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds"
+COMPACTION_BOUNDS = tuple(100.0 * 2**at for at in range(14))
+"""Milliseconds: etcd's buckets of it."""
 MEMORY = "process_resident_memory_bytes"
 """Prometheus' name, which etcdctl's `check datascale` reads: of wal, raft, apply, lease and the api process asked."""
 Meters = dict[str, "Meter"]
@@ -109,6 +112,7 @@ def of_api(actor: ApiActor) -> dict[str, float]:
         "etcd_debugging_mvcc_watcher_total": counts["watchers"],
         "etcd_debugging_mvcc_watch_stream_total": counts["watch_streams"],
         "etcd_debugging_mvcc_slow_watcher_total": counts["slow_watchers"],
+        "etcd_debugging_mvcc_events_total": counts["events"],
         "etcd_server_quota_backend_bytes": max(0, actor.settings.quota_backend_bytes),
         "etcd_server_proposals_failed_total": actor.counters["timeouts"] + actor.counters["too_many_requests"],
         "etcd_debugging_auth_revision": AUTH_REVISION,

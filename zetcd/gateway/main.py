@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from zetcd.base import limits
 from zetcd.base.errors import Refusal
 from zetcd.base.settings import Settings, Tls
+from zetcd.gateway.grpc.service import Traffic
 from zetcd.gateway.h2.policing import Policy
 from zetcd.gateway.http.handler import handler
 from zetcd.gateway.http.health import Health
@@ -95,6 +96,7 @@ async def _serve(settings: Settings, listeners: Sequence[Listener], notifier: No
     )
     plain = methods(link)
     services, counts = counted(plain)
+    traffic = Traffic()
     # One for all listeners, so that the metrics of each have the checks of all; and, as in etcd, a check is no call.
     health = Health(plain)
 
@@ -106,11 +108,11 @@ async def _serve(settings: Settings, listeners: Sequence[Listener], notifier: No
             host_whitelist=settings.host_whitelist,
             secure=listener.encrypted,
             max_request_bytes=settings.max_request_bytes,
-            counters=[counts],
+            counters=[counts, traffic.series],
             health=health,
         )
 
-    servers = [await _listen(settings, one, tls, services, http(one)) for one in listeners]
+    servers = [await _listen(settings, one, tls, services, http(one), traffic=traffic) for one in listeners]
     _watch(loop, notifier)
     # Everything built so far lives as long as the process: keep it out of every later collection.
     gc.collect()
@@ -125,7 +127,13 @@ async def _serve(settings: Settings, listeners: Sequence[Listener], notifier: No
 
 
 async def _listen(
-    settings: Settings, listener: Listener, tls: ssl.SSLContext | None, services: Methods, http: Handler
+    settings: Settings,
+    listener: Listener,
+    tls: ssl.SSLContext | None,
+    services: Methods,
+    http: Handler,
+    *,
+    traffic: Traffic,
 ) -> Server:
     if listener.serves == "metrics":
         http = _only(http, lambda path: path.startswith(METRICS_PATHS))
@@ -143,6 +151,7 @@ async def _listen(
             settings.grpc_keepalive_timeout_ms / 1000,
         ),
         message_bytes_max=settings.max_request_bytes + limits.GRPC_OVERHEAD_BYTES,
+        traffic=traffic,
     )
 
 

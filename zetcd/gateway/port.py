@@ -14,7 +14,7 @@ from typing import Protocol
 
 from zetcd.base import limits
 from zetcd.gateway.grpc.deadlines import Deadlines
-from zetcd.gateway.grpc.service import MESSAGE_BYTES_MAX, Service
+from zetcd.gateway.grpc.service import MESSAGE_BYTES_MAX, Service, Traffic
 from zetcd.gateway.h2.connection import Connection as H2Connection
 from zetcd.gateway.h2.frames import PREFACE
 from zetcd.gateway.h2.head import Head
@@ -144,8 +144,9 @@ class Port(asyncio.BufferedProtocol):
             held = Held(limits.GATEWAY_HELD_BYTES_MAX, server.held)
             otherwise = partial(_over_h2, server.http, self.peer, held)
             service = Service(
-                server.methods, server.deadlines, self.peer, server.message_bytes_max, held=held, otherwise=otherwise
-            )
+                server.methods, server.deadlines, self.peer, server.message_bytes_max, held=held,
+                traffic=server.traffic, otherwise=otherwise,
+            )  # fmt: skip
             unsent = Held(limits.GATEWAY_UNSENT_BYTES_MAX, server.unsent)
             wire: Wire = H2Connection(service, self.wake, now, server.policy, unsent)
         else:
@@ -207,14 +208,16 @@ class Server:
     """Listeners and their connections. methods None: no gRPC there."""
 
     def __init__(
-        self, methods: Methods | None, http: Handler, policy: Policy, message_bytes_max: int, connections_max: int
-    ) -> None:
+        self, methods: Methods | None, http: Handler, policy: Policy, message_bytes_max: int, connections_max: int,
+        *, traffic: Traffic,
+    ) -> None:  # fmt: skip
         self.loop = asyncio.get_running_loop()
         self.methods = methods
         self.http = http
         self.policy = policy
         self.message_bytes_max = message_bytes_max
         self.connections_max = connections_max
+        self.traffic = traffic
         self.deadlines = Deadlines(self.loop)
         self.held = Held(limits.GATEWAY_HELD_TOTAL_BYTES_MAX)
         self.unsent = Held(limits.GATEWAY_UNSENT_TOTAL_BYTES_MAX)
@@ -263,12 +266,13 @@ async def listen(
     policy: Policy | None = None,
     message_bytes_max: int = MESSAGE_BYTES_MAX,
     connections_max: int = limits.GATEWAY_CONNECTIONS_MAX,
+    traffic: Traffic | None = None,
 ) -> Server:
     """Serve on sockets that are bound, or on addresses, which other processes may bind too (SO_REUSEPORT).
 
-    message_bytes_max: of one gRPC request. Raises OSError.
+    message_bytes_max: of one gRPC request. traffic: where its bytes are counted. Raises OSError.
     """
-    server = Server(methods, http, policy or Policy(), message_bytes_max, connections_max)
+    server = Server(methods, http, policy or Policy(), message_bytes_max, connections_max, traffic=traffic or Traffic())
     make: Callable[[], Port] = lambda: Port(server)
     for one in at:
         if isinstance(one, socket.socket):

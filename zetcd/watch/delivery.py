@@ -21,14 +21,15 @@ class Woken:
 
 
 class Delivery:
-    """Output queues of one turn."""
+    """Output queues of one turn. events: sent to watchers of streams so far, one for each that gets it."""
 
-    __slots__ = ("_decode_row", "_fragment_bytes", "out", "replies", "woken")
+    __slots__ = ("_decode_row", "_fragment_bytes", "events", "out", "replies", "woken")
 
     def __init__(self, decode_row: Callable[[bytes, bytes], KeyValue], fragment_bytes: int) -> None:
         self._decode_row = decode_row
         self._fragment_bytes = fragment_bytes
         self.replies = Replies()
+        self.events = 0
         self.out: list[tuple[Hashable, bytes]] = []
         self.woken: list[tuple[Hashable, Woken]] = []
 
@@ -45,23 +46,30 @@ class Delivery:
                 self._answer(batch, (places, kind), receivers, revision, covered)
                 continue
             fragment_bytes = self._fragment_bytes if kind & FRAGMENT else 0
+            watchers = 0
             for _, data, more in batch.pieces(places, kind & PREV_KV, fragment_bytes):
-                self._send(data, more, receivers, revision)
+                watchers = self._send(data, more, receivers, revision)
+            self.events += len(places) * watchers
         return answered
 
-    def _send(self, data: bytes, more: bool, receivers: Receivers, revision: int) -> None:
-        """One reply to each stream; equal ids share the bytes."""
+    def _send(self, data: bytes, more: bool, receivers: Receivers, revision: int) -> int:
+        """One reply to each stream; equal ids share the bytes. How many watchers it goes to."""
         known: dict[bytes, bytes] = {}
+        watchers = 0
         append = self.out.append
         for stream, cohorts in receivers.items():
             if isinstance(cohorts, Cohort):
                 part = cohorts.part()
+                watchers += len(cohorts.watchers)
             else:
-                part = ids_part([watch_id for cohort in cohorts for watch_id in cohort.watchers])
+                ids = [watch_id for cohort in cohorts for watch_id in cohort.watchers]
+                part = ids_part(ids)
+                watchers += len(ids)
             reply = known.get(part)
             if reply is None:
                 reply = known[part] = self.replies.events(revision, part, data, more)
             append((stream.key, reply))
+        return watchers
 
     def _answer(
         self, batch: Batch, key: tuple[tuple[int, ...], int], receivers: Receivers, revision: int, covered: int

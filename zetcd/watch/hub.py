@@ -102,7 +102,7 @@ class Hub:
         return self._subscription.wanted
 
     def counts(self) -> dict[str, int]:
-        """For metrics: streams, watchers, polls, waits, those not live, and those paused."""
+        """For metrics: streams, watchers, polls, waits, those not live, those paused, and events sent to watchers."""
         behind = sum(stream.behind for stream in self._streams.values())
         paused = sum(stream.paused for stream in self._streams.values())
         return {
@@ -112,6 +112,7 @@ class Hub:
             "watch_waits": len(self._waits),
             "slow_watchers": behind,
             "paused_watch_streams": paused,
+            "events": self._delivery.events,
         }
 
     # -- clients ---------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pytest
 
 from tests.process.cluster import wait_for
 from tests.process.gateway.members import ETCDCTL, LIMIT_S, READY, EtcdStyle, run_ctl, watching
+from zetcd_pb import rpc_pb2 as pb
 
 PROGRAM = str(Path(sys.executable).with_name("zetcd"))
 pytestmark = pytest.mark.skipif(not ETCDCTL.exists(), reason="needs etcdctl 3.4 (Debian: etcd-client)")
@@ -93,6 +94,8 @@ def test_metrics_have_the_calls_and_the_checks_of_all_listeners(tmp_path: Path) 
             assert f'grpc_server_handled_total{{grpc_code="OK",grpc_method="Put",{kv}}} 1\n' in text
             assert f'grpc_server_started_total{{grpc_method="Range",{kv}}} 0\n' in text, "a check is no call"
             assert "etcd_server_health_success 1\n" in text
+            received = pb.PutRequest(key=b"k", value=b"v").ByteSize()
+            assert f"etcd_network_client_grpc_received_bytes_total {received}\n" in text
 
 
 def test_both_gateway_processes_listen_on_the_port(member: EtcdStyle) -> None:

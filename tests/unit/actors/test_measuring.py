@@ -4,12 +4,12 @@ import pytest
 
 from tests.unit.actors.front import Front
 from tests.unit.actors.store import Store
-from zetcd.actors.measuring import MEMORY, measured
+from zetcd.actors.measuring import COMPACTION, MEMORY, measured, of_api
 from zetcd.base import limits
 from zetcd.base.meter import Meter
 from zetcd.wire.codec import decode_frame, encode
-from zetcd.wire.entry import DeleteRange, LeaseGrant, Put, Txn
-from zetcd.wire.local import Frame, Measure, Measured
+from zetcd.wire.entry import Compact, DeleteRange, LeaseGrant, Put, Txn
+from zetcd.wire.local import Frame, Measure, Measured, Subscribe, Subscribed
 
 HISTOGRAM = ([0.001, 0.002], [1, 2, 3], 0.5)
 
@@ -80,6 +80,39 @@ def test_apply_counts_what_it_executes() -> None:
     assert series["etcd_debugging_mvcc_keys_total"] == 2
     assert series["etcd_debugging_mvcc_current_revision"] == 5
     assert series["etcd_debugging_lease_granted_total"] == 1
+
+
+def test_apply_measures_how_long_compactions_take() -> None:
+    store = Store()
+    store.grant()
+    store.execute(*(Put(b"k", b"v") for _ in range(2_500)))
+    now_ms = 1_000
+    for revision in (5, 2_400):
+        store.execute(Compact(revision))
+        while store.actor.machine.swept_revision < revision:
+            store.actor.on_tick(now_ms)
+            now_ms += 150
+    store.turn(store.api, Measure(7))
+    (answer,) = [each for _, messages in store.frames for each in messages if isinstance(each, Measured)]
+    bounds, counts, total = answer.histograms[COMPACTION]
+    assert bounds[:3] == [100, 200, 400]
+    assert sum(counts) == 2
+    assert counts[0] == 1, "one slice"
+    assert total == 150 * (2_400 // limits.COMPACTION_BATCH)
+
+
+def test_events_are_counted_for_each_watcher_that_gets_them(front: Front) -> None:
+    for number in range(3):
+        front.ask({"op": "watch_create", "key": b"a", "watch_id": number + 1}, b"%d" % (number % 2))
+    (subscribe,) = front.take(Subscribe)
+    front.turn(front.apply, Subscribed(1, 0, 1, -1), Subscribed(subscribe.serial, subscribe.level, 1, -1))
+    store = Store()
+    store.grant()
+    store.subscribe()
+    store.execute(Put(b"a", b"1"), Put(b"b", b"1"), DeleteRange(b"a"))
+    (feed,) = store.events()
+    front.turn(front.apply, feed)
+    assert of_api(front.actor)["etcd_debugging_mvcc_events_total"] == 6
 
 
 def test_what_raft_says_decodes() -> None:

@@ -126,6 +126,7 @@ class UnaryCall(_Call):
                 message = self._collected(data, end=end)
             if message is not None:
                 self._begun = True
+                self._service.traffic.received += len(message)
                 self._method.start(self._method.request.FromString(message), self)
         except RpcError as error:
             self.fail(error)
@@ -152,6 +153,7 @@ class UnaryCall(_Call):
                 return
             self._end()
             self.on_cancel = None
+            self._service.traffic.sent += len(data)
             self._stream.respond(self._plan.response, framing.framed(data), status.TRAILERS_OK)
 
     def on_writable(self) -> None:
@@ -192,7 +194,9 @@ class StreamCall(_Call):
         if self.done:
             return True
         self._stream.start(self._plan.response)
-        return self._stream.send(framing.framed(message.SerializeToString()))
+        data = message.SerializeToString()
+        self._service.traffic.sent += len(data)
+        return self._stream.send(framing.framed(data))
 
     def finish(self) -> None:
         """See `rpc.Stream`."""
@@ -246,6 +250,7 @@ class StreamCall(_Call):
             self._reading_now = False
 
     def _parsed(self, message: bytes) -> Message:
+        self._service.traffic.received += len(message)
         try:
             return self._method.request.FromString(message)
         except DecodeError:

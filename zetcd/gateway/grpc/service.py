@@ -15,10 +15,26 @@ from zetcd.gateway.rpc import Methods, Unary
 MESSAGE_BYTES_MAX = limits.REQUEST_BYTES_DEFAULT + limits.GRPC_OVERHEAD_BYTES
 
 
+class Traffic:
+    """Bytes of gRPC messages from and to clients, as their codec sees them; those of all connections together."""
+
+    __slots__ = ("received", "sent")
+
+    def __init__(self) -> None:
+        self.received = self.sent = 0
+
+    def series(self) -> dict[str, float]:
+        """By etcd's names in /metrics."""
+        return {
+            "etcd_network_client_grpc_received_bytes_total": self.received,
+            "etcd_network_client_grpc_sent_bytes_total": self.sent,
+        }
+
+
 class Service:
     """`h2.connection.Application`. message_bytes_max: of one request, before and after decompression.
 
-    otherwise: who answers what is no gRPC; None: it is refused with 415.
+    traffic: counted in there. otherwise: who answers what is no gRPC; None: it is refused with 415.
     """
 
     def __init__(
@@ -29,6 +45,7 @@ class Service:
         message_bytes_max: int = MESSAGE_BYTES_MAX,
         *,
         held: Held,
+        traffic: Traffic | None = None,
         otherwise: Callable[[Stream, Head], Handler] | None = None,
     ) -> None:
         self._methods = methods
@@ -36,6 +53,7 @@ class Service:
         self.deadlines = deadlines
         self.peer = peer
         self.held = held
+        self.traffic = traffic or Traffic()
         self.message_bytes_max = message_bytes_max
 
     def on_request(self, stream: Stream, head: Head) -> Handler:
