@@ -94,6 +94,7 @@ class Core:
         self._commit_durable = max(log.applied, min(hard_state.commit, log.committed))
         self._flushed = 0
         self._removed_at = 0  # commit index when the own removal took effect
+        self._removed_tick = 0
         self.told = 0  # highest commit index another leader has told of
         self.ticks = 0
         # A promise to an earlier leader does not end with the process that gave it.
@@ -136,8 +137,12 @@ class Core:
     @property
     def let_go(self) -> bool:
         """Whether this member, once it was removed, may stop for good: it does not lead, and those that remain need it
-        no more to know of the removal. A member that restarts after its removal learns that from its peers' refusal."""
-        return 0 < self._removed_at <= self.told and not self.is_leader
+        no more to know of the removal: something behind it is committed, or nobody has told of that for three election
+        timeouts. In those a leader that died after it told this member alone is missed, and who then asks for a vote
+        is told. A member that restarts after its removal learns that from its peers' refusal."""
+        if self.is_leader or not 0 < self._removed_at <= self.told:
+            return False
+        return self.told > self._removed_at or self.ticks >= self._removed_tick + 3 * self.config.election_ticks
 
     @property
     def votes_withheld(self) -> bool:
@@ -255,6 +260,7 @@ class Core:
             return
         if _names(self.conf, self.id):
             self._removed_at = 0 if _names(conf, self.id) else self.log.committed
+            self._removed_tick = self.ticks
         self.conf = conf
         self.role.on_conf()
         self.maybe_campaign_alone()

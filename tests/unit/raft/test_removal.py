@@ -266,3 +266,33 @@ def test_rule_07_a_failed_snapshot_and_a_log_too_long_let_go_of_the_log() -> Non
     assert role.keep == chief.applied
     role, chief = behind(20)
     assert chief.core.log.base_index > role.keep
+
+
+def test_rule_14_a_removed_member_that_was_told_alone_stays_until_the_others_had_time_to_ask_it() -> None:
+    """The leader dies when it has told the member that leaves that it was removed, and nobody else: those that remain
+    need that member to hear of it, and are a majority of the new members only."""
+    cluster = Cluster(4, flush_always=True)
+    cluster.elect(1)
+    one, two, three, four = (cluster.nodes[member] for member in (1, 2, 3, 4))
+    assert one.change(5, 4)
+    change = one.core.log.last_index
+    for _ in range(10):
+        for node in cluster.up():
+            node.act()
+            node.sync()
+        mail, cluster.mail = cluster.mail, []
+        for message in mail:
+            if message.target == 4 or not (isinstance(message, Append | Heartbeat) and message.commit >= change):
+                cluster.deliver(message)
+    assert four.conf.voters == [1, 2, 3]
+    assert two.conf.voters == three.conf.voters == [1, 2, 3, 4]
+    one.crash()
+    cluster.mail.clear()
+    four.retire()
+    cluster.elect()
+    for _ in range(4):
+        cluster.tick(10)
+        four.retire()
+    assert four.retired
+    assert two.conf.voters == three.conf.voters == [1, 2, 3]
+    assert cluster.leader in (two, three)
