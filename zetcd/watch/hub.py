@@ -36,6 +36,7 @@ from zetcd.watch.places import Places
 from zetcd.watch.ranges import is_empty
 from zetcd.watch.subscription import Subscription
 from zetcd.watch.watchers import (
+    CANCELED,
     FRAGMENT,
     NO_DELETE,
     NO_PUT,
@@ -150,9 +151,11 @@ class Hub:
         if watcher is None:
             return
         if watcher.state is State.PENDING:
-            self._say(stream, self._replies.created(self.cursor, watcher.id))
-        self._say(stream, self._replies.canceled(self.cursor, watcher.id))
+            watcher.flags |= CANCELED  # its replies come when its creation would have been answered
+        else:
+            self._say(stream, self._replies.canceled(self.cursor, watcher.id))
         self._remove(watcher)
+        self._activate_pending()
 
     def has_watches(self, stream: Hashable) -> bool:
         """Whether any watch is left on stream."""
@@ -365,6 +368,9 @@ class Hub:
                 self._pending.popleft()
                 if head.state is State.PENDING:
                     self._activate(head)
+                elif head.flags & CANCELED and self._streams.get(head.stream.key) is head.stream:
+                    self._say(head.stream.key, self._replies.created(self.cursor, head.id))
+                    self._say(head.stream.key, self._replies.canceled(self.cursor, head.id))
             else:
                 self._pending.popleft()
                 self._say(head[0], self._replies.refused(self.cursor, head[1]))

@@ -21,7 +21,7 @@ from zetcd.watch.ranges import RangeIndex
 from zetcd.watch.replies import ids_part
 from zetcd.wire.local import Event
 
-PREV_KV, NO_PUT, NO_DELETE, FRAGMENT, PROGRESS, POLL, WAIT = 1, 2, 4, 8, 16, 32, 64
+PREV_KV, NO_PUT, NO_DELETE, FRAGMENT, PROGRESS, POLL, WAIT, CANCELED = 1, 2, 4, 8, 16, 32, 64, 128
 FILTERS = NO_PUT | NO_DELETE
 ONE_SHOT = POLL | WAIT
 KIND = PREV_KV | FRAGMENT | ONE_SHOT  # what decides the form of a reply, given its events

@@ -2,6 +2,7 @@
 compactions, failed reads and restarts of apply: Filter, Ordered, Unique, Atomic, Bookmarkable, Resumable, Reliable,
 PrevKV, IsCreate. They are design rule 16 as a client sees it."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import msgspec
@@ -76,6 +77,7 @@ class HubMachine(RuleBasedStateMachine):
         self.hub = Hub(decode_row, progress_interval_ms=1_000, fragment_bytes=60)
         self.now = 0
         self.clients: dict[tuple[str, int], Client] = {}
+        self.canceled_early: Counter[tuple[str, int]] = Counter()
         self.finished: list[Client] = []
         self.paused: set[str] = set()
         self.polls: dict[str, WatchPollRequest] = {}
@@ -177,8 +179,12 @@ class HubMachine(RuleBasedStateMachine):
         self.hub.cancel(stream, WatchCancelRequest(watch_id))
         out = self.hub.take()
         own = [reply for name, reply in out if name == stream and decode(reply).watch_id == watch_id]
-        assert decode(own[-1]).canceled
-        self.clients.pop((stream, watch_id))
+        client = self.clients.pop((stream, watch_id))
+        if own:
+            assert decode(own[-1]).canceled
+        else:  # not yet created: both replies come in the order of creations
+            assert not client.created
+            self.canceled_early[stream, watch_id] += 1
         self.receive([(name, reply) for name, reply in out if reply not in own or name != stream])
 
     @rule(stream=streams)
@@ -186,6 +192,7 @@ class HubMachine(RuleBasedStateMachine):
         self.receive(self.hub.take())
         self.hub.drop(stream)
         self.clients = {key: client for key, client in self.clients.items() if key[0] != stream}
+        self.canceled_early = Counter({key: n for key, n in self.canceled_early.items() if key[0] != stream})
         self.paused.discard(stream)
 
     @rule(stream=streams)
@@ -265,6 +272,10 @@ class HubMachine(RuleBasedStateMachine):
                     self.told(stream, watch_id, reply)
 
     def told(self, stream: str, watch_id: int, reply: WatchReply) -> None:
+        if self.canceled_early[stream, watch_id]:
+            assert reply.created or reply.canceled
+            self.canceled_early[stream, watch_id] -= reply.canceled
+            return
         client = self.clients[stream, watch_id]
         if reply.created:
             client.created = True

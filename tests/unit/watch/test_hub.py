@@ -196,6 +196,27 @@ def test_cancel_answers_once() -> None:
     assert rig.hub.take() == []
 
 
+def test_a_watch_canceled_before_it_began_is_answered_in_its_turn() -> None:
+    """Clients match creations by their order."""
+    hub = Hub(decode_row, progress_interval_ms=1, fragment_bytes=1)
+    hub.ready()
+    hub.create("s", WatchCreateRequest(b"a"))
+    hub.create("s", WatchCreateRequest(b"b"))
+    hub.cancel("s", WatchCancelRequest(1))
+    hub.create("s", WatchCreateRequest(b"c"))
+    hub.create("gone", WatchCreateRequest(b"a"))
+    hub.cancel("gone", WatchCancelRequest(0))
+    hub.drop("gone")
+    assert hub.take() == []
+    subscribe = hub.take_subscribe()
+    assert subscribe is not None
+    hub.on_subscribed(Subscribed(1, subscribe.level, 42, 0))
+    replies = [(name, msgspec.msgpack.decode(data, type=WatchReply)) for name, data in hub.take()]
+    assert [(name, reply.watch_id, reply.created, reply.canceled) for name, reply in replies] == [
+        ("s", 0, True, False), ("s", 1, True, False), ("s", 1, False, True), ("s", 2, True, False),
+    ]  # fmt: skip
+
+
 def test_rule_16_now_is_the_revision_of_the_subscription() -> None:
     """A first watch is created only when apply has said from which revision on the feed carries events."""
     hub = Hub(decode_row, progress_interval_ms=1, fragment_bytes=1)
