@@ -33,6 +33,7 @@ CLIENT_IDLE_PROBE_MS = 60_000  # a quiet watch stream gets a progress frame, so 
 GATEWAY_LINES_MAX = 10_000  # streams (watch, observe, snapshot) of one gateway process; each has a connection to api
 GATEWAY_RANGES_MAX = 16  # ranges of keys that one gateway process asks at once
 GATEWAY_LINE_FRAMES_MAX = 16  # messages waiting in ZeroMQ in each direction of such a connection, on either side
+GATEWAY_MERGED_BYTES_MAX = 4 * MIB  # of the responses that events of one turn become, all their watches together
 GATEWAY_QUIET_MS = 15_000  # such a stream is asked so often whether the api process still knows it
 KEEP_ALIVES_PER_STREAM = 128  # of one LeaseKeepAlive stream without an answer; further ones are not read
 RANGE_STREAM_FIRST_KEYS = 10  # of a RangeStream, etcd's figure; then as many as fit a response

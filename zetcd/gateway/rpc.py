@@ -5,7 +5,7 @@ answers through that object, now or later, in any turn of the loop. Neither know
 call would cost as much as its parsing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from google.protobuf.message import Message
@@ -58,6 +58,9 @@ class Stream(Context, Protocol):
     def send(self, message: Message) -> bool:
         """Queue one reply, encoded when this returns, so that message may be changed and sent again. False:
         STREAM_UNSENT_BYTES_MAX is exceeded; send no more before `Inbound.writable`."""
+
+    def send_each(self, message: Message, field: str, values: Sequence[int]) -> bool:
+        """As `send` of message with each of values in its integer field: what they share is encoded once."""
 
     def finish(self) -> None:
         """End well, after what was sent."""

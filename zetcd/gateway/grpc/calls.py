@@ -6,7 +6,7 @@
 Both end exactly once: by their service, by the client (reset, or the connection lost), or by their deadline.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError, Message
@@ -197,6 +197,15 @@ class StreamCall(_Call):
         data = message.SerializeToString()
         self._service.traffic.sent += len(data)
         return self._stream.send(framing.framed(data))
+
+    def send_each(self, message: Message, field: str, values: Sequence[int]) -> bool:
+        """See `rpc.Stream`."""
+        if self.done:
+            return True
+        self._stream.start(self._plan.response)
+        data = framing.framed_each(message, field, values)
+        self._service.traffic.sent += len(data) - framing.PREFIX_BYTES * len(values)
+        return self._stream.send(data)
 
     def finish(self) -> None:
         """See `rpc.Stream`."""

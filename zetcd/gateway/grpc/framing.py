@@ -2,18 +2,43 @@
 
 import struct
 import zlib
+from collections.abc import Sequence
+
+from google.protobuf.message import Message
 
 from zetcd.gateway.grpc import status
 from zetcd.gateway.held import Held
 from zetcd.gateway.rpc import RpcError
 
 PREFIX_BYTES = 5
+_64_BITS = 2**64 - 1
 _pack = struct.Struct(">BI").pack
 
 
 def framed(message: bytes) -> bytes:
     """An uncompressed message as it travels."""
     return _pack(0, len(message)) + message
+
+
+def framed_each(message: Message, field: str, values: Sequence[int]) -> bytes:
+    """message once for each of values in its integer field, which is put last: protobuf allows any order of fields."""
+    tag = _varint(message.DESCRIPTOR.fields_by_name[field].number << 3)
+    message.ClearField(field)
+    shared = message.SerializeToString()
+    own = [tag + _varint(value & _64_BITS) if value else b"" for value in values]
+    size = len(shared)
+    return b"".join([_pack(0, size + len(last)) + shared + last for last in own])
+
+
+def _varint(value: int) -> bytes:
+    if value < 0x80:
+        return value.to_bytes()
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
 
 
 class Reader:

@@ -7,7 +7,7 @@ and the body is read to its end before anything is answered.
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from google.protobuf.message import Message
 
@@ -234,6 +234,14 @@ class JsonStream(_Context):
             return False
         self._start()
         return self.exchange.write(b'{"result":' + encode(message) + b"}\n")
+
+    def send_each(self, message: Message, field: str, values: Sequence[int]) -> bool:
+        """See `rpc.Stream`."""
+        more = True
+        for value in values:
+            setattr(message, field, value)
+            more = self.send(message)
+        return more
 
     def finish(self) -> None:
         """See `rpc.Stream`."""

@@ -4,7 +4,7 @@ Methods are wrapped once, so it counts what came as gRPC and what came as JSON a
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from google.protobuf.message import Message
@@ -172,6 +172,11 @@ class CountedStream:
         """See `rpc.Stream`."""
         self.row.sent += 1
         return self._stream.send(message)
+
+    def send_each(self, message: Message, field: str, values: Sequence[int]) -> bool:
+        """See `rpc.Stream`."""
+        self.row.sent += len(values)
+        return self._stream.send_each(message, field, values)
 
     def finish(self) -> None:
         """See `rpc.Stream`."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from zetcd.base import errors
+from zetcd.base.limits import GATEWAY_MERGED_BYTES_MAX as MERGED_BYTES_MAX
 from zetcd.gateway.dealer import Dealer
 from zetcd.gateway.link import Link
 from zetcd.gateway.rpc import Method, RpcError, Stream, Streaming
@@ -20,6 +21,9 @@ from zetcd_pb import rpc_pb2 as pb
 
 SERVICE = "/etcdserverpb.Watch/"
 WHOLE_STREAM = -1
+RESTS_FROM_S = 0.0002  # what takes less holds nobody up
+RESTS = 4  # so many times as long as a response to many watches took, the next one waits
+ID_BYTES = 3  # of an id in a reply for several watches
 LOST = RpcError(*errors.STOPPED)
 """What a stream ends with whose api process is gone: every client of etcd begins it anew then."""
 
@@ -37,7 +41,10 @@ def methods(link: Link) -> dict[str, Method]:
 class Watch:
     """One stream. Its connection is made with its first request."""
 
-    __slots__ = ("_dealer", "_heard", "_ids", "_leader", "_link", "_over", "_progress", "_stream", "_token", "_unsent")
+    __slots__ = (
+        "_dealer", "_fragments", "_gathered", "_gathered_bytes", "_gathered_ids", "_heard", "_ids", "_leader", "_link",
+        "_over", "_progress", "_rests_until", "_stream", "_token", "_unsent",
+    )  # fmt: skip
 
     def __init__(self, link: Link, stream: Stream) -> None:
         self._link = link
@@ -49,6 +56,11 @@ class Watch:
         self._progress = 0  # asked for by the client and not answered
         self._heard = False  # anything since the last `on_quiet`
         self._over = False
+        self._fragments = False  # a watch asked for responses in fragments, which must stay as they are
+        self._gathered: dict[str, Any] | None = None
+        self._gathered_ids: list[int] = []
+        self._gathered_bytes = 0
+        self._rests_until = 0.0
 
     # -- requests --------------------------------------------------------------------------------------------------
     def message(self, request: Any) -> None:
@@ -58,6 +70,7 @@ class Watch:
             return
         if kind == "create_request":
             asked = request.create_request
+            self._fragments = self._fragments or asked.fragment
             body = encode(
                 wire.WatchCreateRequest(
                     key=asked.key,
@@ -113,23 +126,49 @@ class Watch:
         if "error" in reply:
             self._on_error(reply)
             return
-        ids = reply.pop("watch_ids", None)
-        if "events" not in reply:
-            if not self._count(reply):
-                return
-        elif ids is not None:
-            self._send_to(ids, reply)
+        if "events" in reply:
+            self._gather(reply, len(body))
+        elif self._count(reply):
+            self._tell_gathered()
+            self._tell(self._stream.send(pb.WatchResponse(**reply)))
+
+    def _gather(self, reply: dict[str, Any], size: int) -> None:
+        """Events of the same watches become one response while they wait: until the turn ends, or, where one goes
+        to many watches, until the calls of others had as long as the last one took. etcd answers a client that is
+        slower than its writers so, too: a response costs that client more than an event."""
+        ids = reply.pop("watch_ids", None) or [reply.pop("watch_id", 0)]
+        size = max(0, size - ID_BYTES * len(ids)) * len(ids)
+        former = self._gathered
+        if (
+            former is not None
+            and not self._fragments
+            and ids == self._gathered_ids
+            and self._gathered_bytes + size <= MERGED_BYTES_MAX
+        ):
+            former["events"] += reply["events"]
+            former["header"] = reply["header"]
+            self._gathered_bytes += size
             return
-        self._tell(pb.WatchResponse(**reply))
+        self._tell_gathered()
+        self._gathered, self._gathered_ids, self._gathered_bytes = reply, ids, size
+        loop = self._link.loop
+        if loop.time() < self._rests_until:
+            loop.call_at(self._rests_until, self._tell_gathered)
+        else:
+            loop.call_soon(self._tell_gathered)
 
-    def _send_to(self, ids: list[int], reply: dict[str, Any]) -> None:
-        message = pb.WatchResponse(**reply)  # one for all: `send` has encoded it when it returns
-        for watch_id in ids:
-            message.watch_id = watch_id
-            self._tell(message)
+    def _tell_gathered(self) -> None:
+        reply, self._gathered = self._gathered, None
+        if reply is None or self._over:
+            return
+        clock = self._link.loop.time
+        began = clock()
+        self._tell(self._stream.send_each(pb.WatchResponse(**reply), "watch_id", self._gathered_ids))
+        took = clock() - began
+        self._rests_until = began + RESTS * took if took > RESTS_FROM_S else 0.0
 
-    def _tell(self, message: Any) -> None:
-        if not self._stream.send(message) and self._dealer is not None:
+    def _tell(self, room: bool) -> None:
+        if not room and self._dealer is not None:
             self._dealer.pause()
 
     def _count(self, reply: dict[str, Any]) -> bool:
@@ -174,6 +213,7 @@ class Watch:
 
     def _fail(self, error: RpcError) -> None:
         if not self._over:
+            self._tell_gathered()
             self._close()
             self._stream.fail(error)
 

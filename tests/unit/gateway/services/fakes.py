@@ -1,6 +1,6 @@
 """A link that keeps what it is asked, calls and streams that keep what they are told."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -58,9 +58,27 @@ class Loop:
 
     def __init__(self) -> None:
         self.later: list[Callable[[], None]] = []
+        self.held: list[Callable[[], None]] | None = None
+        self.now = 1.0
+        self.step = 0.0
 
     def call_later(self, _seconds: float, what: Callable[[], None]) -> None:
         self.later.append(what)
+
+    def call_soon(self, what: Callable[[], None]) -> None:
+        """The turn ends at once, unless it is held."""
+        if self.held is None:
+            what()
+        else:
+            self.held.append(what)
+
+    def call_at(self, _when: float, what: Callable[[], None]) -> None:
+        self.later.append(what)
+
+    def time(self) -> float:
+        """Stands still where the test does not move it."""
+        self.now += self.step
+        return self.now
 
 
 class FakeLink:
@@ -179,6 +197,12 @@ class FakeStream:
         assert self.failed is None
         self.sent.append(type(message).FromString(message.SerializeToString()))
         self.room -= 1
+        return self.room > 0
+
+    def send_each(self, message: Message, field: str, values: Sequence[int]) -> bool:
+        for value in values:
+            setattr(message, field, value)
+            self.send(message)
         return self.room > 0
 
     def finish(self) -> None:
