@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 BELOW_HOST = (
-    "base", "wire", "raft", "mvcc", "wal", "lease", "watch", "concurrency", "compactor", "cluster", "auth", "snapshot", "bolt",
-    "state", "service", "session",
+    "base", "wire", "raft", "mvcc", "wal", "lease", "watch", "concurrency", "compactor", "cluster", "auth", "snapshot",
+    "bolt", "state", "service", "session",
 )  # fmt: skip
 """Rooms below the host floor: pure and deterministic."""
 

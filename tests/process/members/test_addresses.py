@@ -1,4 +1,4 @@
-"""Members with several peer URLs, of which one leads nowhere: the others find the one that works, after restarts too."""
+"""Members with several peer URLs, of which one leads nowhere: the others find the one that works, after restarts."""
 
 import contextlib
 import socket
