@@ -86,6 +86,7 @@ class Sessions(Protocol):
     """What the loop needs of `zetcd.actors.sessions.Sessions`."""
 
     ending: bool
+
     def routing_id(self, owner: str) -> bytes: ...
     @property
     def reopen(self) -> Sequence[str]: ...
