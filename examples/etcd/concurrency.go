@@ -33,12 +33,12 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 
-	// Sessions: leases of two seconds, which a goroutine keeps alive.
-	one, err := concurrency.NewSession(client, concurrency.WithTTL(2))
+	// Sessions: leases of five seconds, which a goroutine keeps alive.
+	one, err := concurrency.NewSession(client, concurrency.WithTTL(5))
 	check(err)
-	two, err := concurrency.NewSession(client, concurrency.WithTTL(2))
+	two, err := concurrency.NewSession(client, concurrency.WithTTL(5))
 	check(err)
-	time.Sleep(4 * time.Second)
+	time.Sleep(7 * time.Second)
 	lease, err := client.TimeToLive(ctx, one.Lease())
 	check(err)
 	fmt.Println("session lives on:", lease.TTL > 0)

@@ -1,10 +1,12 @@
 """Clients as their users install them: each with its packages in a directory of its own below ``build/clients``."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,10 +24,12 @@ class UnavailableError(Exception):
 def python(name: str, *packages: str) -> Path:
     """The interpreter of a virtual environment with these packages. Raises UnavailableError."""
     directory = CACHE / name
-    if _begin(directory, packages):
-        _run([sys.executable, "-m", "venv", str(directory)])
-        _run([str(directory / "bin/python"), "-m", "pip", "--disable-pip-version-check", "-q", "install", *packages])
-        _done(directory, packages)
+    with _alone(directory):
+        if _begin(directory, packages):
+            pip = (str(directory / "bin/python"), "-m", "pip", "--disable-pip-version-check", "-q")
+            _run([sys.executable, "-m", "venv", str(directory)])
+            _run([*pip, "install", *packages])
+            _done(directory, packages)
     return directory / "bin/python"
 
 
@@ -34,10 +38,11 @@ def node(name: str, script: Path, *packages: str) -> Path:
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise UnavailableError("needs Node and npm (Debian: nodejs, npm)")
     directory = CACHE / name
-    if _begin(directory, packages):
-        quiet = ("--no-audit", "--no-fund", "--ignore-scripts")
-        _run(["npm", "install", "--prefix", str(directory), *quiet, *packages])
-        _done(directory, packages)
+    with _alone(directory):
+        if _begin(directory, packages):
+            quiet = ("--no-audit", "--no-fund", "--ignore-scripts")
+            _run(["npm", "install", "--prefix", str(directory), *quiet, *packages])
+            _done(directory, packages)
     return Path(shutil.copy(script, directory))
 
 
@@ -48,8 +53,18 @@ def go(source: Path) -> Path:
     program = CACHE / "go" / source.stem
     program.parent.mkdir(parents=True, exist_ok=True)
     environ = {"GOPATH": str(DEBIANS_GO), "GO111MODULE": "off", "GOFLAGS": ""}
-    _run(["go", "build", "-o", str(program), str(source)], environ)  # go's own cache knows whether there is work
+    with _alone(program):
+        _run(["go", "build", "-o", str(program), str(source)], environ)  # go's own cache knows whether there is work
     return program
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Tests of one client run in several processes: one of them installs it, the others wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _begin(directory: Path, packages: Sequence[str]) -> bool:

@@ -125,6 +125,8 @@ class Side:
     ) -> Iterator[Running]:
         """A command in the background; a signal ends it (0: the end of its input). Recorded if it has a label."""
         errors = self.directory / f"errors-{len(self.steps)}"
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for what a shell runs in the background: inherited
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         with errors.open("wb") as stderr:
             process = subprocess.Popen(
                 self._words(arguments, endpoint=True),

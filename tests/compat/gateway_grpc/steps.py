@@ -184,7 +184,8 @@ DIFFERENT = (
     Differs(kv("Range", Range(key=b"a", sort_target=9)), "etcd crashes; refused since 3.6"),  # type: ignore[arg-type]  # none
     Differs(maintenance("Alarm", pb.AlarmRequest(action=7)), "etcd crashes"),  # type: ignore[arg-type]  # no such action
     Differs(maintenance("Status", pb.StatusRequest()), "another version"),
-    Differs(lease("LeaseTimeToLive", pb.LeaseTimeToLiveRequest(ID=LEASE)), "what remains is another moment's"),
+    Differs(lease("LeaseGrant", pb.LeaseGrantRequest(TTL=100, ID=LEASE + 10)), "for the next one"),
+    Differs(lease("LeaseTimeToLive", pb.LeaseTimeToLiveRequest(ID=LEASE + 10)), "what remains is another moment's"),
     Differs(cluster("MemberList", pb.MemberListRequest()), "another member"),
     Differs(
         cluster("MemberUpdate", pb.MemberUpdateRequest(ID=5, peerURLs=["http://127.0.0.1:1"])), "etcd never answers"
