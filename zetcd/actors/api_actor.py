@@ -30,6 +30,7 @@ from zetcd.base.settings import Settings
 from zetcd.compactor.schedule import Compactor, parse_retention
 from zetcd.service import replies
 from zetcd.wire import client as api
+from zetcd.wire.asked import decode_request
 from zetcd.wire.entry import Alarm, Command, Compact
 from zetcd.wire.local import (
     Feed,
@@ -169,7 +170,7 @@ class ApiActor(Actor):
             self.counters["malformed"] += 1
             return
         try:
-            request = api.decode_request(body)
+            request = decode_request(body)
         except WireError as error:
             self.counters["undecodable"] += 1
             self.clients.send(envelope, replies.encode(replies.error(errors.invalid(str(error)))))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zetcd.base import errors
 from zetcd.base.errors import Error
+from zetcd.wire import auth
 from zetcd.wire import client as api
 
 if TYPE_CHECKING:
@@ -39,42 +40,44 @@ def _refuses(error: Error) -> Callable[..., None]:
     return op
 
 
-def user_add(actor: ApiActor, ticket: Ticket, index: int, request: api.UserAddRequest) -> None:
+def user_add(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserAddRequest) -> None:
     """Auth.UserAdd."""
     actor.refuse(ticket, index, errors.AUTH_LATER if request.name else errors.USER_EMPTY)
 
 
-def role_add(actor: ApiActor, ticket: Ticket, index: int, request: api.RoleAddRequest) -> None:
+def role_add(actor: ApiActor, ticket: Ticket, index: int, request: auth.RoleAddRequest) -> None:
     """Auth.RoleAdd."""
     actor.refuse(ticket, index, errors.AUTH_LATER if request.name else errors.ROLE_EMPTY)
 
 
-def role_grant_permission(actor: ApiActor, ticket: Ticket, index: int, request: api.RoleGrantPermissionRequest) -> None:
+def role_grant_permission(
+    actor: ApiActor, ticket: Ticket, index: int, request: auth.RoleGrantPermissionRequest
+) -> None:
     """Auth.RoleGrantPermission."""
     actor.refuse(ticket, index, errors.ROLE_NOT_FOUND if request.perm else errors.PERMISSION_NOT_GIVEN)
 
 
 OPERATIONS: dict[type, Callable[..., None]] = {
-    api.AuthEnableRequest: _refuses(errors.ROOT_USER_NOT_FOUND),
-    api.AuthDisableRequest: _says(),
-    api.AuthStatusRequest: _says(enabled=False, authRevision=AUTH_REVISION),
-    api.AuthenticateRequest: _refuses(errors.AUTH_NOT_ENABLED),
-    api.UserAddRequest: user_add,
-    api.UserListRequest: _says(users=[]),
+    auth.AuthEnableRequest: _refuses(errors.ROOT_USER_NOT_FOUND),
+    auth.AuthDisableRequest: _says(),
+    auth.AuthStatusRequest: _says(enabled=False, authRevision=AUTH_REVISION),
+    auth.AuthenticateRequest: _refuses(errors.AUTH_NOT_ENABLED),
+    auth.UserAddRequest: user_add,
+    auth.UserListRequest: _says(users=[]),
     **dict.fromkeys(
         (
-            api.UserGetRequest,
-            api.UserDeleteRequest,
-            api.UserChangePasswordRequest,
-            api.UserGrantRoleRequest,
-            api.UserRevokeRoleRequest,
+            auth.UserGetRequest,
+            auth.UserDeleteRequest,
+            auth.UserChangePasswordRequest,
+            auth.UserGrantRoleRequest,
+            auth.UserRevokeRoleRequest,
         ),
         _refuses(errors.USER_NOT_FOUND),
     ),
-    api.RoleAddRequest: role_add,
-    api.RoleListRequest: _says(roles=[]),
+    auth.RoleAddRequest: role_add,
+    auth.RoleListRequest: _says(roles=[]),
     **dict.fromkeys(
-        (api.RoleGetRequest, api.RoleDeleteRequest, api.RoleRevokePermissionRequest), _refuses(errors.ROLE_NOT_FOUND)
+        (auth.RoleGetRequest, auth.RoleDeleteRequest, auth.RoleRevokePermissionRequest), _refuses(errors.ROLE_NOT_FOUND)
     ),
-    api.RoleGrantPermissionRequest: role_grant_permission,
+    auth.RoleGrantPermissionRequest: role_grant_permission,
 }

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from zetcd.wire import client as wire
+from zetcd.wire.asked import ENUM_FIELDS
 
 Key = str | bytes
 SortOrder = Literal["NONE", "ASCEND", "DESCEND"] | int
@@ -33,7 +34,7 @@ def prefix_range(prefix: Key) -> tuple[bytes, bytes]:
 
 def number(field: str, value: str | int) -> int:
     """An enum by name or number."""
-    return value if isinstance(value, int) else wire.ENUM_FIELDS[field][value]
+    return value if isinstance(value, int) else ENUM_FIELDS[field][value]
 
 
 def range_request(

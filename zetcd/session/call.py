@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from zetcd.session.errors import Error
+from zetcd.wire import auth
 from zetcd.wire import client as wire
 from zetcd.wire.replies import (
     DeleteRangeReply,
@@ -198,23 +199,23 @@ POLICIES: Final[dict[type, Policy]] = {
     wire.MetricsRequest: _LONG,
     wire.HashRequest: _LONG,
     wire.DefragmentRequest: _LONG,
-    wire.AuthEnableRequest: _WRITE,
-    wire.AuthDisableRequest: _WRITE,
-    wire.AuthStatusRequest: _READ,
-    wire.AuthenticateRequest: Policy(WRITE, repeatable=True),
-    wire.UserAddRequest: _WRITE,
-    wire.UserGetRequest: _READ,
-    wire.UserListRequest: _READ,
-    wire.UserDeleteRequest: _WRITE,
-    wire.UserChangePasswordRequest: _WRITE,
-    wire.UserGrantRoleRequest: _WRITE,
-    wire.UserRevokeRoleRequest: _WRITE,
-    wire.RoleAddRequest: _WRITE,
-    wire.RoleGetRequest: _READ,
-    wire.RoleListRequest: _READ,
-    wire.RoleDeleteRequest: _WRITE,
-    wire.RoleGrantPermissionRequest: _WRITE,
-    wire.RoleRevokePermissionRequest: _WRITE,
+    auth.AuthEnableRequest: _WRITE,
+    auth.AuthDisableRequest: _WRITE,
+    auth.AuthStatusRequest: _READ,
+    auth.AuthenticateRequest: Policy(WRITE, repeatable=True),
+    auth.UserAddRequest: _WRITE,
+    auth.UserGetRequest: _READ,
+    auth.UserListRequest: _READ,
+    auth.UserDeleteRequest: _WRITE,
+    auth.UserChangePasswordRequest: _WRITE,
+    auth.UserGrantRoleRequest: _WRITE,
+    auth.UserRevokeRoleRequest: _WRITE,
+    auth.RoleAddRequest: _WRITE,
+    auth.RoleGetRequest: _READ,
+    auth.RoleListRequest: _READ,
+    auth.RoleDeleteRequest: _WRITE,
+    auth.RoleGrantPermissionRequest: _WRITE,
+    auth.RoleRevokePermissionRequest: _WRITE,
     wire.BatchRequest: Policy(ALONE, repeatable=False),
 }
 """Ops a call may have; the watch ops belong to streams, see `zetcd.session.watch`."""

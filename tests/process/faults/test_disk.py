@@ -46,15 +46,26 @@ def test_a_full_disk_ends_service_in_words_and_space_brings_everything_back(
         member.stop()
 
 
+def _status(process: psutil.Process) -> str:
+    """What the kernel says of a process; nothing of one that has ended."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if "State:\tZ" in status else status
+
+
 def inject(process: psutil.Process, fault: str) -> "subprocess.Popen[bytes]":
-    """One system call of process, the next of its kind, fails as fault says (strace's words)."""
+    """One system call of process, the next of its kind, fails as fault says (strace's words).
+
+    Under load that may happen, and end the process, before the tracer is seen here.
+    """
     calls = fault.partition(":")[0]
     command = ["strace", "-f", "-q", "-e", f"trace={calls}", "-e", f"inject={fault}:when=1", "-p", str(process.pid)]
     tracer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    status = Path(f"/proc/{process.pid}/status")
     until = time.monotonic() + LIMIT_S
-    while f"TracerPid:\t{tracer.pid}" not in status.read_text():
-        if tracer.poll() is not None:
+    while (status := _status(process)) and f"TracerPid:\t{tracer.pid}" not in status:
+        if tracer.poll() is not None and _status(process):
             pytest.skip("strace cannot attach here")
         assert time.monotonic() < until
         time.sleep(0.01)

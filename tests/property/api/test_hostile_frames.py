@@ -12,6 +12,7 @@ from tests.unit.actors.front import Front
 from tests.unit.actors.pair import Pair
 from zetcd.base.errors import WireError
 from zetcd.wire import client as api
+from zetcd.wire.asked import decode_request
 
 TEXT_MAX = 600
 OPS = sorted(str(each.__struct_config__.tag) for each in api.Request.__args__)
@@ -41,7 +42,7 @@ requests = st.builds(
 def decode(body: bytes) -> str:
     """What the client reads, empty for a request. Nothing but WireError may come out."""
     try:
-        api.decode_request(body)
+        decode_request(body)
     except WireError as error:
         return str(error)
     return ""

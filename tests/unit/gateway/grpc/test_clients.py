@@ -162,11 +162,15 @@ def test_a_service_that_breaks_costs_its_connection_only() -> None:
     with serving() as one:
         failures: list[object] = []
         one.loop.call_soon_threadsafe(one.loop.set_exception_handler, lambda _, context: failures.append(context))
-        with grpc.insecure_channel(f"127.0.0.1:{one.port}", options=UNBOUND) as channel:
-            with pytest.raises(grpc.RpcError) as error:
+        target = f"127.0.0.1:{one.port}"
+        with grpc.insecure_channel(target, options=UNBOUND) as beside:
+            assert put(beside, b"a") == b"a"
+            with grpc.insecure_channel(target, options=UNBOUND) as channel, pytest.raises(grpc.RpcError) as error:
                 put(channel, b"bug")
             assert error.value.code() == grpc.StatusCode.UNAVAILABLE
-            assert put(channel, b"a") == b"a"
+            assert put(beside, b"b") == b"b"
+            with grpc.insecure_channel(target, options=UNBOUND) as again:
+                assert put(again, b"c") == b"c"
         assert len(failures) == 1
 
 

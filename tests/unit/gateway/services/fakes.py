@@ -12,7 +12,7 @@ from zetcd.gateway.link import Line, Link
 from zetcd.gateway.rpc import Inbound, Method, RpcError, Streaming, Unary
 from zetcd.session.call import Policy, Waiter
 from zetcd.wire import client as wire
-from zetcd.wire.client import decode_request
+from zetcd.wire.asked import decode_request
 
 HEADER = {"cluster_id": 14841639068965178418, "member_id": 10276657743932975437, "revision": 7, "raft_term": 2}
 
