@@ -19,6 +19,7 @@ from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.calls import Call, Calls
 from zetcd.actors.clients import Clients, Envelope, Ticket
 from zetcd.actors.exporting import Exporting
+from zetcd.actors.hashing import Hashing
 from zetcd.actors.maintenance import on_standing
 from zetcd.actors.measuring import Measuring
 from zetcd.actors.operations import LEARNER_OPERATIONS, OPERATIONS
@@ -77,6 +78,7 @@ class ApiActor(Actor):
         self._compactor = Compactor(settings.auto_compaction_mode, retention) if number == 0 else None
         self.exporting = Exporting(self)
         self.measuring = Measuring(self)
+        self.hashing = Hashing(self)
         self.clients = Clients(self.watching.pause, self.watching.resume, self._drop)
         self.counters = {
             "requests": 0, "batches": 0, "undecodable": 0, "too_many_requests": 0, "timeouts": 0, "malformed": 0,
@@ -388,6 +390,7 @@ class ApiActor(Actor):
         self.watching.on_tick(now_ms)
         self.exporting.on_tick(now_ms)
         self.measuring.on_tick(now_ms)
+        self.hashing.on_tick(now_ms)
         self._watch_leader(now_ms)
         if self._compactor is not None and self._recovered:
             revision = self._compactor.on_tick(
@@ -432,6 +435,7 @@ class ApiActor(Actor):
         for call in patient.values():
             self._fail(call, errors.STOPPED)
         self.exporting.end_all(errors.STOPPED)
+        self.hashing.refuse_all(errors.STOPPED)
         self._stop_after_ms = self.now_ms + limits.DRAIN_LINGER_MS
 
     def stopped(self) -> bool:

@@ -1,83 +1,203 @@
-"""The ops of etcd's Auth service while authentication does not exist: what etcd answers with it off and without users.
+"""The ops of etcd's Auth service. Users and roles are kept; nothing is enforced: authentication cannot be enabled yet.
 
-Nothing is kept, so what would have to be (users, roles) is refused as unimplemented, whatever it names.
+Shaped like those of `operations`: ``op(actor, ticket, index, request)``. Changes go through the log and make no
+revision of the store. A password is hashed first (`hashing`), so that neither the log nor the store ever holds it.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from zetcd.actors.calls import Call
 from zetcd.base import errors
 from zetcd.base.errors import Error
+from zetcd.service import users
 from zetcd.wire import auth
 from zetcd.wire import client as api
+from zetcd.wire.entry import (
+    ROOT,
+    AuthCommand,
+    RoleDelete,
+    RoleRevokePermission,
+    UserAdd,
+    UserChangePassword,
+    UserDelete,
+    UserGrantRole,
+    UserRevokeRole,
+)
+from zetcd.wire.queries import AuthStatus, Query, RoleInfo, RoleList, UserInfo, UserList
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zetcd.actors.api_actor import ApiActor
     from zetcd.actors.clients import Ticket
+    from zetcd.wire.results import AuthIs, Done, Failed, Named, Permitted
 
-AUTH_REVISION = 1
-"""Of a store in which no user or role was ever made."""
-
-
-def _says(**fields: object) -> Callable[..., None]:
-    """An op that is answered with these fields."""
-
-    def op(actor: ApiActor, ticket: Ticket, index: int, _request: api.Request) -> None:
-        actor.answer(ticket, index, {"header": actor.header(actor.revision), **fields})
-
-    return op
+HASH_BYTES = 60
+"""Of bcrypt's text."""
 
 
-def _refuses(error: Error) -> Callable[..., None]:
-    """An op that is refused."""
-
-    def op(actor: ApiActor, ticket: Ticket, index: int, _request: api.Request) -> None:
-        actor.refuse(ticket, index, error)
-
-    return op
+def _change(actor: ApiActor, ticket: Ticket, index: int, command: AuthCommand | Error, size: int) -> None:
+    if isinstance(command, Error):
+        actor.refuse(ticket, index, command)
+    else:
+        actor.write(Call(ticket, index, header_only_done, command), command, size)
 
 
+def header_only_done(actor: ApiActor, call: Call, result: Done) -> None:
+    """A reply that is nothing but its header."""
+    actor.answer(call.ticket, call.index, {"header": actor.header(result.revision)})
+
+
+# -- authentication itself -----------------------------------------------------------------------------------------
+def auth_enable(actor: ApiActor, ticket: Ticket, index: int, _request: auth.AuthEnableRequest) -> None:
+    """Auth.AuthEnable: etcd's complaints, and where it has none, that it comes later."""
+    query = UserInfo(ROOT)
+
+    def done(actor: ApiActor, call: Call, result: Named) -> None:
+        ready = ROOT in result.names
+        actor.refuse(call.ticket, call.index, errors.AUTH_LATER if ready else errors.ROOT_ROLE_NOT_FOUND)
+
+    def failed(call: Call, failed: Failed) -> None:
+        error = Error(failed.code, failed.message)
+        missing = error == errors.USER_NOT_FOUND
+        actor.refuse(call.ticket, call.index, errors.ROOT_USER_NOT_FOUND if missing else error)
+
+    actor.read(Call(ticket, index, done, query, linearizable=True, on_failed=failed), query)
+
+
+def auth_disable(actor: ApiActor, ticket: Ticket, index: int, _request: auth.AuthDisableRequest) -> None:
+    """Auth.AuthDisable: it is disabled."""
+    actor.answer(ticket, index, {"header": actor.header(actor.revision)})
+
+
+def auth_status_done(actor: ApiActor, call: Call, result: AuthIs) -> None:
+    """AuthStatusResponse."""
+    reply = {"header": actor.header(result.revision), "enabled": False, "authRevision": result.auth_revision}
+    actor.answer(call.ticket, call.index, reply)
+
+
+def authenticate(actor: ApiActor, ticket: Ticket, index: int, _request: auth.AuthenticateRequest) -> None:
+    """Auth.Authenticate."""
+    actor.refuse(ticket, index, errors.AUTH_NOT_ENABLED)
+
+
+# -- users ---------------------------------------------------------------------------------------------------------
 def user_add(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserAddRequest) -> None:
     """Auth.UserAdd."""
-    actor.refuse(ticket, index, errors.AUTH_LATER if request.name else errors.USER_EMPTY)
+    command = users.user_add(request)
+    if isinstance(command, Error) or command.no_password:
+        _change(actor, ticket, index, command, len(request.name))
+        return
+    name = command.name
+
+    def then(hashed: bytes) -> None:
+        _change(actor, ticket, index, UserAdd(name, hashed), len(name) + HASH_BYTES)
+
+    actor.hashing.hash(ticket, index, request.password, then)
 
 
+def user_change_password(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserChangePasswordRequest) -> None:
+    """Auth.UserChangePassword; an empty password is, as in etcd since 3.5, none at all."""
+    name = request.name
+
+    def then(hashed: bytes) -> None:
+        _change(actor, ticket, index, UserChangePassword(name, hashed), len(name) + HASH_BYTES)
+
+    complaint = users.complaint_of_password(request.password)
+    if complaint is not None:
+        actor.refuse(ticket, index, complaint)
+    elif request.password:
+        actor.hashing.hash(ticket, index, request.password, then)
+    else:
+        then(b"")
+
+
+def user_delete(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserDeleteRequest) -> None:
+    """Auth.UserDelete."""
+    _change(actor, ticket, index, UserDelete(request.name), len(request.name))
+
+
+def user_grant_role(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserGrantRoleRequest) -> None:
+    """Auth.UserGrantRole."""
+    command = UserGrantRole(request.user, request.role)
+    _change(actor, ticket, index, command, len(request.user) + len(request.role))
+
+
+def user_revoke_role(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserRevokeRoleRequest) -> None:
+    """Auth.UserRevokeRole."""
+    command = UserRevokeRole(request.name, request.role)
+    _change(actor, ticket, index, command, len(request.name) + len(request.role))
+
+
+# -- roles ---------------------------------------------------------------------------------------------------------
 def role_add(actor: ApiActor, ticket: Ticket, index: int, request: auth.RoleAddRequest) -> None:
     """Auth.RoleAdd."""
-    actor.refuse(ticket, index, errors.AUTH_LATER if request.name else errors.ROLE_EMPTY)
+    _change(actor, ticket, index, users.role_add(request), len(request.name))
+
+
+def role_delete(actor: ApiActor, ticket: Ticket, index: int, request: auth.RoleDeleteRequest) -> None:
+    """Auth.RoleDelete."""
+    _change(actor, ticket, index, RoleDelete(request.role), len(request.role))
 
 
 def role_grant_permission(
     actor: ApiActor, ticket: Ticket, index: int, request: auth.RoleGrantPermissionRequest
 ) -> None:
     """Auth.RoleGrantPermission."""
-    actor.refuse(ticket, index, errors.ROLE_NOT_FOUND if request.perm else errors.PERMISSION_NOT_GIVEN)
+    perm = request.perm
+    size = len(request.name) + (0 if perm is None else len(perm.key) + len(perm.range_end))
+    _change(actor, ticket, index, users.role_grant_permission(request), size)
+
+
+def role_revoke_permission(
+    actor: ApiActor, ticket: Ticket, index: int, request: auth.RoleRevokePermissionRequest
+) -> None:
+    """Auth.RoleRevokePermission."""
+    command = RoleRevokePermission(request.role, request.key, request.range_end)
+    _change(actor, ticket, index, command, len(request.role) + len(request.key) + len(request.range_end))
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+def _reads(ask: Callable[..., Query], done: Callable[..., None]) -> Callable[..., None]:
+    """An op that asks this of the store, linearizable: in etcd such reads are entries of the log."""
+
+    def op(actor: ApiActor, ticket: Ticket, index: int, request: api.Request) -> None:
+        query = ask(request)
+        actor.read(Call(ticket, index, done, query, linearizable=True), query)
+
+    return op
+
+
+def named_done(field: str, actor: ApiActor, call: Call, result: Named) -> None:
+    """AuthUserGetResponse, AuthUserListResponse, AuthRoleListResponse."""
+    actor.answer(call.ticket, call.index, {"header": actor.header(result.revision), field: result.names})
+
+
+def role_get_done(actor: ApiActor, call: Call, result: Permitted) -> None:
+    """AuthRoleGetResponse."""
+    perm = [auth.Permission(*grant) for grant in result.grants]
+    actor.answer(call.ticket, call.index, {"header": actor.header(result.revision), "perm": perm})
 
 
 OPERATIONS: dict[type, Callable[..., None]] = {
-    auth.AuthEnableRequest: _refuses(errors.ROOT_USER_NOT_FOUND),
-    auth.AuthDisableRequest: _says(),
-    auth.AuthStatusRequest: _says(enabled=False, authRevision=AUTH_REVISION),
-    auth.AuthenticateRequest: _refuses(errors.AUTH_NOT_ENABLED),
+    auth.AuthEnableRequest: auth_enable,
+    auth.AuthDisableRequest: auth_disable,
+    auth.AuthStatusRequest: _reads(lambda _: AuthStatus(), auth_status_done),
+    auth.AuthenticateRequest: authenticate,
     auth.UserAddRequest: user_add,
-    auth.UserListRequest: _says(users=[]),
-    **dict.fromkeys(
-        (
-            auth.UserGetRequest,
-            auth.UserDeleteRequest,
-            auth.UserChangePasswordRequest,
-            auth.UserGrantRoleRequest,
-            auth.UserRevokeRoleRequest,
-        ),
-        _refuses(errors.USER_NOT_FOUND),
-    ),
+    auth.UserGetRequest: _reads(lambda request: UserInfo(request.name), partial(named_done, "roles")),
+    auth.UserListRequest: _reads(lambda _: UserList(), partial(named_done, "users")),
+    auth.UserDeleteRequest: user_delete,
+    auth.UserChangePasswordRequest: user_change_password,
+    auth.UserGrantRoleRequest: user_grant_role,
+    auth.UserRevokeRoleRequest: user_revoke_role,
     auth.RoleAddRequest: role_add,
-    auth.RoleListRequest: _says(roles=[]),
-    **dict.fromkeys(
-        (auth.RoleGetRequest, auth.RoleDeleteRequest, auth.RoleRevokePermissionRequest), _refuses(errors.ROLE_NOT_FOUND)
-    ),
+    auth.RoleGetRequest: _reads(lambda request: RoleInfo(request.role), role_get_done),
+    auth.RoleListRequest: _reads(lambda _: RoleList(), partial(named_done, "roles")),
+    auth.RoleDeleteRequest: role_delete,
     auth.RoleGrantPermissionRequest: role_grant_permission,
+    auth.RoleRevokePermissionRequest: role_revoke_permission,
 }

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zetcd.actors.authentication import AUTH_REVISION
 from zetcd.base import limits
 from zetcd.host.process import resident_bytes
 from zetcd.wire.entry import DeleteRange, Put, Txn
@@ -85,6 +84,7 @@ def of_apply(actor: ApplyActor) -> dict[str, float]:
         "etcd_debugging_mvcc_keys_total": status.keys,
         "etcd_debugging_mvcc_current_revision": status.revision,
         "etcd_debugging_mvcc_compact_revision": max(0, status.compact_revision),
+        "etcd_debugging_auth_revision": machine.auth_revision,
         "etcd_mvcc_put_total": changes[Put],
         "etcd_mvcc_delete_total": changes[DeleteRange],
         "etcd_mvcc_txn_total": changes[Txn],
@@ -115,7 +115,6 @@ def of_api(actor: ApiActor) -> dict[str, float]:
         "etcd_debugging_mvcc_events_total": counts["events"],
         "etcd_server_quota_backend_bytes": max(0, actor.settings.quota_backend_bytes),
         "etcd_server_proposals_failed_total": actor.counters["timeouts"] + actor.counters["too_many_requests"],
-        "etcd_debugging_auth_revision": AUTH_REVISION,
         "etcd_server_id" + f'{{server_id="{actor.member:x}"}}': 1,
     }
 

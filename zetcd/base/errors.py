@@ -123,13 +123,21 @@ TIMEOUT_WAIT_APPLIED = _etcd(UNAVAILABLE, "request timed out, waiting for the ap
 
 # Users and roles.
 ROOT_USER_NOT_FOUND = _etcd(FAILED_PRECONDITION, "root user does not exist")
+ROOT_ROLE_NOT_FOUND = _etcd(FAILED_PRECONDITION, "root user does not have root role")
+USER_EXISTS = _etcd(FAILED_PRECONDITION, "user name already exists")
 USER_EMPTY = _etcd(INVALID_ARGUMENT, "user name is empty")
 USER_NOT_FOUND = _etcd(FAILED_PRECONDITION, "user name not found")
+ROLE_EXISTS = _etcd(FAILED_PRECONDITION, "role name already exists")
 ROLE_EMPTY = _etcd(INVALID_ARGUMENT, "role name is empty")
 ROLE_NOT_FOUND = _etcd(FAILED_PRECONDITION, "role name not found")
+ROLE_NOT_GRANTED = _etcd(FAILED_PRECONDITION, "role is not granted to the user")
 PERMISSION_NOT_GIVEN = _etcd(INVALID_ARGUMENT, "permission not given")
-AUTH_LATER = Error(UNIMPLEMENTED, "zetcd: users and roles are not kept yet; authentication comes with a later version")
+PERMISSION_NOT_GRANTED = _etcd(FAILED_PRECONDITION, "permission is not granted to the role")
+INVALID_AUTH_MANAGEMENT = _etcd(INVALID_ARGUMENT, "invalid auth management")
 AUTH_NOT_ENABLED = _etcd(FAILED_PRECONDITION, "authentication is not enabled")
+AUTH_LATER = Error(UNIMPLEMENTED, "zetcd: users and roles are kept; authentication itself comes with a later version")
+AUTH_FULL = Error(RESOURCE_EXHAUSTED, "zetcd: no room for more users, roles or permissions")
+PASSWORD_TOO_LONG = Error(INVALID_ARGUMENT, "bcrypt: password length exceeds 72 bytes")
 
 # Lock and election services: etcd sends these unprefixed as Unknown.
 SESSION_EXPIRED = Error(UNKNOWN, "mutex: session is expired")

@@ -27,6 +27,7 @@ CLIENT_BACKLOG_TOTAL_BYTES_MAX = 256 * MIB  # the same over all clients of one a
 DRAIN_LINGER_MS = 200  # an api that stops goes on telling those who ask that it does
 CLIENT_RETRY_MS = 10  # how often frames for a client that does not read are offered again
 METRICS_WAIT_MS = 500  # for what the other processes have counted
+PASSWORDS_WAITING_MAX = 32  # to be hashed, per api process: 2 s of work at the default cost
 CLIENT_IDLE_PROBE_MS = 60_000  # a quiet watch stream gets a progress frame, so a gone client is noticed
 
 # -- calls and streams of etcd's clients (owner: gateway) --------------------------------------------
@@ -73,7 +74,10 @@ HTTP_HEAD_BYTES_MAX = 64 * KIB  # request line and headers
 HTTP_BODY_BYTES_MAX = 4 * MIB  # a put of --max-request-bytes in base64, and then some
 HTTP_PIPELINED_BYTES_MAX = 64 * KIB  # of requests behind one that is being answered
 HTTP_REQUEST_MS = 30_000  # from the first byte of a request to its last
-HTTP_IDLE_MS = 300_000  # between requests
+HTTP_IDLE_MS = 300_000  # between requests, and until the first message of a websocket
+WEBSOCKET_MESSAGE_BYTES_MAX = 4 * MIB  # of the client, all fragments together: as HTTP_BODY_BYTES_MAX
+WEBSOCKET_UNREAD_BYTES_MAX = 64 * KIB  # of frames that the call has not taken
+WEBSOCKET_FRAGMENT_BYTES_MIN = 128  # a shorter one that does not end its message counts as a frame without use
 
 # -- JSON and plain HTTP (owner: gateway) ----------------------------------------------------------
 JSON_REQUESTS_PER_TURN = 64  # of the body of one stream; the rest is read in the next turns
@@ -133,6 +137,15 @@ WARMING_PAUSE_MS = 5
 CACHED_ROW_OVERHEAD_BYTES = 160  # two objects and a dict entry
 RANGE_COUNT_CACHE_MAX = 8_192  # bounds between stretches of keys whose count is known
 QUOTA_BYTES_DEFAULT = 2 * 1024 * MIB  # --quota-backend-bytes
+
+# -- users and roles (owner: apply; api refuses long names) ----------------------------------------
+AUTH_NAME_BYTES_MAX = 256  # of a user or role
+USERS_MAX = 10_000
+ROLES_MAX = 10_000
+AUTH_RECORD_BYTES_MAX = 256 * KIB  # a user with its roles, a role with its permissions: one row, one reply
+AUTH_BYTES_MAX = 32 * MIB  # of them all, which are in memory, too
+BCRYPT_COST_DEFAULT = 10  # --bcrypt-cost, etcd's default
+PASSWORD_BYTES_MAX = 72  # bcrypt's own bound
 
 # -- wal (owner: wal) ------------------------------------------------------------------------------
 SEGMENT_BYTES = 64_000_000  # preallocated; etcd's figure

@@ -67,6 +67,7 @@ class Settings:
     compaction_sleep_ms: int = limits.COMPACTION_PAUSE_MS
     watch_progress_notify_interval_ms: int = limits.PROGRESS_NOTIFY_INTERVAL_DEFAULT_MS
     lease_checkpoint_interval_ms: int = limits.LEASE_CHECKPOINT_INTERVAL_MS
+    bcrypt_cost: int = limits.BCRYPT_COST_DEFAULT
     log_level: str = "info"
     log_format: str = "json"  # or "console"
     log_outputs: tuple[str, ...] = ("stderr",)

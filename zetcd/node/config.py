@@ -90,6 +90,12 @@ class _Checker:
             raise self._wrong(name, f"it must be {low} or more, not {value}")
         return value
 
+    def _bcrypt_cost(self) -> int:
+        cost = self._int("bcrypt-cost")
+        if not 4 <= cost <= 31:
+            raise self._wrong("bcrypt-cost", "it must be from 4 to 31")
+        return cost
+
     # -- checks ----------------------------------------------------------------------------------------------------
     def config(self) -> Config:
         """All checks, in the order in which an operator would want to hear of them."""
@@ -127,6 +133,7 @@ class _Checker:
             auto_promote=bool(self._value("auto-promote")),
             lease_reads=bool(self._value("lease-reads")),
             lease_checkpoint_interval_ms=self._ms("lease-checkpoint-interval", 1_000),
+            bcrypt_cost=self._bcrypt_cost(),
             trace_hops=bool(self._value("trace-hops")),
             unsafe_no_fsync=bool(self._value("unsafe-no-fsync")),
             **self._store(),
@@ -338,8 +345,6 @@ class _Checker:
 
     def _later(self) -> None:
         """Check what later releases will use, and say what happens instead."""
-        if self._given.get("bcrypt-cost") and not 4 <= self._int("bcrypt-cost") <= 31:
-            raise self._wrong("bcrypt-cost", "it must be from 4 to 31")
         for name in ("discovery", "discovery-srv", "discovery-endpoints"):
             if self._value(name):  # to go on without would found a cluster of this member alone
                 raise self._wrong(name, DISCOVERY_LATER)

@@ -154,7 +154,7 @@ SECURITY = (
     Flag("host-whitelist", read_words, "*", "host names that http:// answers to"),
     Flag("auth-token", read_text, "simple", "simple or jwt,options", AUTH_LATER),
     Flag("auth-token-ttl", read_uint, "300", "seconds", AUTH_LATER),
-    Flag("bcrypt-cost", read_uint, "10", "4 to 31", AUTH_LATER),
+    Flag("bcrypt-cost", read_uint, str(limits.BCRYPT_COST_DEFAULT), "of password hashes, 4 to 31"),
 )
 LOGGING = (
     Flag("log-level", choice("debug", "info", "warn", "error", "dpanic", "panic", "fatal"), "info",

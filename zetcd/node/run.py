@@ -153,7 +153,9 @@ def _lease(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
 
 def _api(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
     from zetcd.actors.api_actor import ApiActor
+    from zetcd.actors.hashing import Job
     from zetcd.host.client_port import ClientPort
+    from zetcd.host.hasher import Hasher
 
     incarnation = _incarnation()
     # Lease ids need to be unique, not unguessable.
@@ -164,6 +166,9 @@ def _api(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes
     port.look = lambda: loop.look_at(port.socket)
     loop.add_inlet(port.socket, port.take, limits.TURN_CLIENT_FRAMES_MAX)
     loop.after_turn = port.flush
+    hasher: Hasher[Job] = Hasher(settings.bcrypt_cost)
+    actor.hashing.hasher = hasher
+    loop.add_reader(hasher.done_fd, lambda: hasher.drain(actor.hashing.on_hashed))
     _ready_when(loop, lambda: actor.ready, notifier)
     _start(loop)
 

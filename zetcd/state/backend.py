@@ -6,7 +6,8 @@
 - ``meta``: ``consistent_index``, ``term``, ``confState``, ``scheduledCompactRev``, ``finishedCompactRev`` -> as in 3.5
 - ``members``, ``members_removed``: id as 16 hexadecimal digits -> JSON; ``removed``
 - ``alarm``: etcdserverpb.AlarmMember -> nothing
-- ``cluster``: ``clusterVersion`` -> ``3.5.0``; ``auth``: ``authRevision`` -> u64 1; ``authRoles``, ``authUsers``: empty
+- ``cluster``: ``clusterVersion`` -> ``3.5.0``
+- ``auth``: ``authRevision`` -> u64; ``authUsers``, ``authRoles``: name -> authpb.User, authpb.Role
 
 Integers in keys are big-endian, messages are protobuf. Versions ended at or below the compact revision are left out; so
 are deletions below it, whose log rows are gone.
@@ -18,6 +19,7 @@ from struct import Struct
 import msgspec
 
 from zetcd.mvcc.keys import HEADER_BYTES, unpack_header
+from zetcd.state.users import Role, User
 from zetcd.wire.results import MemberRow
 
 CLUSTER_VERSION = b"3.5.0"
@@ -83,6 +85,38 @@ def alarm(member: int, kind: int) -> bytes:
     return (b"\x08" + _number(member) if member else b"") + b"\x10" + _number(kind)
 
 
+def _field(tag: bytes, value: bytes) -> bytes:
+    return tag + _number(len(value)) + value
+
+
+def user(name: str, record: User) -> tuple[bytes, bytes]:
+    """A user as (key, authpb.User). The options are always there, also empty ones."""
+    key = name.encode()
+    parts = [_field(b"\x0a", key)]
+    if record.password_hash:
+        parts.append(_field(b"\x12", record.password_hash))
+    parts += [_field(b"\x1a", role.encode()) for role in record.roles]
+    parts.append(_field(b"\x22", b"\x08\x01" if record.no_password else b""))
+    return key, b"".join(parts)
+
+
+def role(name: str, grants: Role) -> tuple[bytes, bytes]:
+    """A role as (key, authpb.Role)."""
+    key = name.encode()
+    parts = [_field(b"\x0a", key)]
+    for permission, start, end in grants:
+        message = b"\x08" + _number(permission) if permission else b""
+        message += _field(b"\x12", start) if start else b""
+        message += _field(b"\x1a", end) if end else b""
+        parts.append(_field(b"\x12", message))
+    return key, b"".join(parts)
+
+
+def auth(revision: int) -> list[tuple[bytes, bytes]]:
+    """Pairs of the bucket ``auth``; authentication is off."""
+    return [(b"authRevision", _u64(revision))]
+
+
 def members(rows: Sequence[MemberRow]) -> list[tuple[bytes, bytes]]:
     """Pairs of the bucket ``members``."""
     pairs = []
@@ -113,9 +147,4 @@ def meta(applied: int, term: int, compact_revision: int, rows: Sequence[MemberRo
 
 def fixed() -> dict[bytes, list[tuple[bytes, bytes]]]:
     """Buckets that are the same everywhere."""
-    return {
-        b"auth": [(b"authRevision", _u64(1))],
-        b"authRoles": [],
-        b"authUsers": [],
-        b"cluster": [(b"clusterVersion", CLUSTER_VERSION)],
-    }
+    return {b"cluster": [(b"clusterVersion", CLUSTER_VERSION)]}

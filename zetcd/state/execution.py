@@ -5,7 +5,7 @@ Decisions use the replicated state only, never local sizes or clocks (design rul
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from zetcd.base.errors import CORRUPT, KEY_NOT_FOUND, LEASE_NOT_FOUND, NO_SPACE, Error
 from zetcd.mvcc.compaction import check_compact
@@ -17,11 +17,13 @@ from zetcd.mvcc.txn import Branch, check_branch, choose, puts_anything
 from zetcd.state.leases import Leases, attached_key
 from zetcd.state.members import ACTIVATE, CORRUPT_ALARM, NOSPACE, Alarms, Members
 from zetcd.state.outcome import Outcome
+from zetcd.state.users import Users
 from zetcd.wire.entry import (
     IGNORE_LEASE,
     IGNORE_VALUE,
     PREV_KV,
     Alarm,
+    AuthCommand,
     Compact,
     DeleteRange,
     LeaseCheckpoint,
@@ -54,13 +56,14 @@ class Execution:
     """Handlers by command type. index and term are those of the entry being executed; outcome collects results.
     puts_hold: no alarm forbids a put."""
 
-    __slots__ = ("alarms", "handlers", "index", "leases", "members", "outcome", "puts_hold", "store", "term")
+    __slots__ = ("alarms", "handlers", "index", "leases", "members", "outcome", "puts_hold", "store", "term", "users")
 
-    def __init__(self, store: Store, leases: Leases, members: Members, alarms: Alarms) -> None:
+    def __init__(self, store: Store, leases: Leases, members: Members, alarms: Alarms, users: Users) -> None:
         self.store = store
         self.leases = leases
         self.members = members
         self.alarms = alarms
+        self.users = users
         self.index = 0
         self.term = 0
         self.outcome = Outcome(store.revision)
@@ -81,6 +84,7 @@ class Execution:
                 Alarm: self.alarm,
                 NoOp: self.noop,
                 MemberChange: self.member_change,
+                **dict.fromkeys(get_args(AuthCommand), self.auth),
             }
         )
         self.puts_hold = not (self.alarms.has(NOSPACE) or self.alarms.has(CORRUPT_ALARM))
@@ -245,6 +249,11 @@ class Execution:
         self.outcome.members_changed = True
         self.outcome.conf = self.members.configuration()
         return MembersAre(self.store.revision, self.members.rows())
+
+    def auth(self, command: AuthCommand) -> Result:
+        """etcd Auth: users, roles and permissions. No revision of the store comes of it."""
+        error = self.users.change(command)
+        return Done(self.store.revision) if error is None else self.fail(error)
 
     def noop(self, _noop: NoOp) -> Result:
         """The first entry of a term changes nothing."""

@@ -10,7 +10,7 @@ In memory is one slice of rows, whatever the store holds; on the disk there are 
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from struct import Struct
 
@@ -22,6 +22,7 @@ from zetcd.mvcc.engine import Engine, EngineScan
 from zetcd.mvcc.engine import Pair as Row
 from zetcd.state import backend
 from zetcd.state.members import ALARM, MEMBER, REMOVED, alarm_of, member_of, removed_of
+from zetcd.state.users import AUTH_REVISION, ROLE, USER, revision_of, role_of, user_of
 
 _note = Struct(">I")
 _DELETED = b"d"
@@ -43,7 +44,12 @@ class Export:
         self._notes: EngineScan | None = None
         self._database = Database(
             {name: partial(_listed, pairs) for name, pairs in self._lists().items()}
-            | {b"key": self._keys, b"lease": self._leases}
+            | {
+                b"key": self._keys,
+                b"lease": self._leases,
+                b"authRoles": partial(self._messages, ROLE, lambda *pair: backend.role(*role_of(*pair))),
+                b"authUsers": partial(self._messages, USER, lambda *pair: backend.user(*user_of(*pair))),
+            }
         )
         self._planning: Iterator[None] | None = self._plan()
         self._rendering = self._database.render()
@@ -185,17 +191,36 @@ class Export:
                         yield key, len(message), message
                 yield None
 
+    def _records(self, prefix: bytes) -> Iterator[list[Row]]:
+        """Records of the meta table, a slice at a time, by their names in it."""
+        for pairs in self._slices(keys.META, prefix):
+            found = [(at[1:], row) for at, row in pairs if at.startswith(prefix, 1)]
+            yield found
+            if len(found) < len(pairs):
+                return
+
+    def _messages(
+        self, prefix: bytes, message_of: Callable[[bytes, bytes], tuple[bytes, bytes]], _measuring: bool
+    ) -> Iterator[Pair | None]:
+        """Users or roles. etcd orders them by name, as they are stored."""
+        for pairs in self._records(prefix):
+            for pair in pairs:
+                key, message = message_of(*pair)
+                yield key, len(message), message
+            yield None
+
     def _lists(self) -> dict[bytes, list[tuple[bytes, bytes]]]:
         """Buckets that are small; members and alarms come from the pinned view, too."""
-        rows = [(at[1:], row) for pairs in self._slices(keys.META) for at, row in pairs]
         state = self._state
-        members = [member_of(key, row) for key, row in rows if key.startswith(MEMBER)]
+        members = [member_of(*pair) for pairs in self._records(MEMBER) for pair in pairs]
+        removed = [removed_of(key) for pairs in self._records(REMOVED) for key, _ in pairs]
+        alarms = [alarm_of(key) for pairs in self._records(ALARM) for key, _ in pairs]
+        revisions = [row for pairs in self._records(AUTH_REVISION) for _, row in pairs]
         return backend.fixed() | {
-            b"alarm": sorted((backend.alarm(*alarm_of(key)), b"") for key, _ in rows if key.startswith(ALARM)),
+            b"alarm": sorted((backend.alarm(*alarm), b"") for alarm in alarms),
+            b"auth": backend.auth(revision_of(revisions[0] if revisions else None)),
             b"members": backend.members(members),
-            b"members_removed": [
-                (b"%016x" % removed_of(key), b"removed") for key, _ in rows if key.startswith(REMOVED)
-            ],
+            b"members_removed": [(b"%016x" % member, b"removed") for member in removed],
             b"meta": backend.meta(state.applied, state.term, state.compact_revision, members),
         }
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zetcd.base import limits
-from zetcd.base.errors import Fatal, WireError
+from zetcd.base.errors import ROLE_NOT_FOUND, USER_NOT_FOUND, Fatal, WireError
 from zetcd.mvcc.compaction import Sweeper
 from zetcd.mvcc.cursor import Cursor
 from zetcd.mvcc.engine import Engine, EngineScan
@@ -32,12 +32,38 @@ from zetcd.state.leases import Leases, attached_key
 from zetcd.state.lists import ListCursor
 from zetcd.state.members import Alarms, Members
 from zetcd.state.outcome import Outcome
+from zetcd.state.users import Users
 from zetcd.wire import results
 from zetcd.wire.codec import encode_events
 from zetcd.wire.entry import Block, Entry, Put, Range, Txn, decode_entries
 from zetcd.wire.local import ConfState, LeaseRow, MemberList, Opened
-from zetcd.wire.queries import CompactWait, Hash, HashKv, History, LeaseInfo, LeaseList, Query, StoreStatus
-from zetcd.wire.results import Done, Histories, HistoryCompacted, LeaseIs, PutDone, Result, Status
+from zetcd.wire.queries import (
+    AuthStatus,
+    CompactWait,
+    Hash,
+    HashKv,
+    History,
+    LeaseInfo,
+    LeaseList,
+    Query,
+    RoleInfo,
+    RoleList,
+    StoreStatus,
+    UserInfo,
+    UserList,
+)
+from zetcd.wire.results import (
+    AuthIs,
+    Done,
+    Histories,
+    HistoryCompacted,
+    LeaseIs,
+    Named,
+    Permitted,
+    PutDone,
+    Result,
+    Status,
+)
 
 __all__ = ["Cursor", "Flush", "Machine", "Outcome"]
 
@@ -48,12 +74,12 @@ DRAIN_ROWS = 4_000
 
 
 class Machine:
-    """The store, leases, members and alarms of one member above one engine."""
+    """The store, leases, members, alarms and users of one member above one engine."""
 
     __slots__ = (
         "_alarms", "_building", "_dirty_since", "_execution", "_flushing", "_leases", "_members", "_overlay",
-        "_promised", "_promised_bytes", "_queries", "_store", "_sweeper", "applied", "applied_term", "commands",
-        "flushed_index", "flushed_term", "flushes",
+        "_promised", "_promised_bytes", "_queries", "_store", "_sweeper", "_users", "applied", "applied_term",
+        "commands", "flushed_index", "flushed_term", "flushes",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, alive: Callable[[], None] = lambda: None) -> None:
@@ -67,7 +93,8 @@ class Machine:
         self._leases = Leases(overlay, state.leases)
         self._members = Members(overlay)
         self._alarms = Alarms(overlay)
-        self._execution = Execution(self._store, self._leases, self._members, self._alarms)
+        self._users = Users(overlay)
+        self._execution = Execution(self._store, self._leases, self._members, self._alarms, self._users)
         self.flushes = 0  # completed in this life
         self._promised: list[Put] = []  # answered, to be executed by `settle`
         self._promised_bytes = 0
@@ -85,6 +112,11 @@ class Machine:
             StoreStatus: self._status,
             CompactWait: self._compact_wait,
             History: self._history,
+            AuthStatus: self._auth_status,
+            UserInfo: self._user_info,
+            UserList: self._user_list,
+            RoleInfo: self._role_info,
+            RoleList: self._role_list,
         }
 
     # -- where the store stands ------------------------------------------------------------------------------------
@@ -122,6 +154,11 @@ class Machine:
     def db_bytes(self) -> int:
         """What the store takes: bytes on disk, and those on their way there."""
         return self._overlay.disk_bytes + self._overlay.bytes
+
+    @property
+    def auth_revision(self) -> int:
+        """How often users and roles have changed, from 1 on."""
+        return self._users.revision
 
     @property
     def configuration(self) -> ConfState | None:
@@ -243,7 +280,7 @@ class Machine:
         if not isinstance(history, Cursor):
             return history
         lists = self._members.rows(), self._members.removed(), self._alarms.rows()
-        return StoreHash(history, self._leases.scan(-(2**63) - 1), lists)
+        return StoreHash(history, [self._leases.scan(-(2**63) - 1), *self._users.scans()], lists)
 
     def _history(self, query: History) -> Result:
         store = self._store
@@ -287,6 +324,23 @@ class Machine:
             members=self._members.rows(),
             removed=self._members.removed(),
         )
+
+    def _auth_status(self, _query: AuthStatus) -> Result:
+        return AuthIs(self._store.revision, self._users.revision)
+
+    def _user_info(self, query: UserInfo) -> Result:
+        roles = self._users.roles_of(query.name)
+        return self._execution.fail(USER_NOT_FOUND) if roles is None else Named(self._store.revision, roles)
+
+    def _user_list(self, _query: UserList) -> Result:
+        return Named(self._store.revision, self._users.names())
+
+    def _role_info(self, query: RoleInfo) -> Result:
+        grants = self._users.grants_of(query.name)
+        return self._execution.fail(ROLE_NOT_FOUND) if grants is None else Permitted(self._store.revision, grants)
+
+    def _role_list(self, _query: RoleList) -> Result:
+        return Named(self._store.revision, self._users.role_names())
 
     def _compact_wait(self, query: CompactWait) -> Result:
         """The actor parks these until `swept_revision` has got there; a direct call says that it has."""

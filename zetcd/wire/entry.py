@@ -152,7 +152,106 @@ class MemberChange(Struct, frozen=True, array_like=True, tag=11, gc=False):
     learners_max: int = 0
 
 
-Command = Put | DeleteRange | Txn | Compact | LeaseGrant | LeaseRevoke | LeaseCheckpoint | Alarm | NoOp | MemberChange
+class UserAdd(Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """etcd Auth.UserAdd. password_hash: bcrypt's text, made by the api process that admitted it; the password itself
+    is never in the log. no_password: such a user has no hash and cannot authenticate by password."""
+
+    name: str
+    password_hash: bytes = b""
+    no_password: bool = False
+
+
+class UserDelete(Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """etcd Auth.UserDelete."""
+
+    name: str
+
+
+class UserChangePassword(Struct, frozen=True, array_like=True, tag=14, gc=False):
+    """etcd Auth.UserChangePassword; an empty hash matches no password."""
+
+    name: str
+    password_hash: bytes = b""
+
+
+class UserGrantRole(Struct, frozen=True, array_like=True, tag=15, gc=False):
+    """etcd Auth.UserGrantRole."""
+
+    user: str
+    role: str
+
+
+class UserRevokeRole(Struct, frozen=True, array_like=True, tag=16, gc=False):
+    """etcd Auth.UserRevokeRole."""
+
+    user: str
+    role: str
+
+
+class RoleAdd(Struct, frozen=True, array_like=True, tag=17, gc=False):
+    """etcd Auth.RoleAdd."""
+
+    name: str
+
+
+class RoleDelete(Struct, frozen=True, array_like=True, tag=18, gc=False):
+    """etcd Auth.RoleDelete: users lose it as well."""
+
+    name: str
+
+
+class RoleGrantPermission(Struct, frozen=True, array_like=True, tag=19, gc=False):
+    """etcd Auth.RoleGrantPermission of permission READ 0, WRITE 1 or READWRITE 2 on a range that is checked already."""
+
+    role: str
+    permission: int
+    key: bytes
+    range_end: bytes = b""
+
+
+class RoleRevokePermission(Struct, frozen=True, array_like=True, tag=20, gc=False):
+    """etcd Auth.RoleRevokePermission of exactly this range."""
+
+    role: str
+    key: bytes
+    range_end: bytes = b""
+
+
+ROOT = "root"
+"""The user who may switch authentication on, and the role that may do everything."""
+
+
+class PermissionType(enum.IntEnum):
+    """etcd's authpb.Permission.Type."""
+
+    READ, WRITE, READWRITE = 0, 1, 2
+
+
+AuthCommand = (
+    UserAdd
+    | UserDelete
+    | UserChangePassword
+    | UserGrantRole
+    | UserRevokeRole
+    | RoleAdd
+    | RoleDelete
+    | RoleGrantPermission
+    | RoleRevokePermission
+)
+"""Changes of users and roles; none makes a revision of the store."""
+Command = (
+    Put
+    | DeleteRange
+    | Txn
+    | Compact
+    | LeaseGrant
+    | LeaseRevoke
+    | LeaseCheckpoint
+    | Alarm
+    | NoOp
+    | MemberChange
+    | AuthCommand
+)
 Op = Put | DeleteRange | Range | Txn
 """What a transaction may hold."""
 

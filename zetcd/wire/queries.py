@@ -69,6 +69,30 @@ class CloseExport(Struct, frozen=True, array_like=True, tag=50, gc=False):
     id: int
 
 
+class AuthStatus(Struct, frozen=True, array_like=True, tag=51, gc=False):
+    """The revision of users and roles: AuthIs."""
+
+
+class UserInfo(Struct, frozen=True, array_like=True, tag=52, gc=False):
+    """The roles of a user: Named."""
+
+    name: str
+
+
+class UserList(Struct, frozen=True, array_like=True, tag=53, gc=False):
+    """The names of all users: Named."""
+
+
+class RoleInfo(Struct, frozen=True, array_like=True, tag=54, gc=False):
+    """The permissions of a role: Permitted."""
+
+    name: str
+
+
+class RoleList(Struct, frozen=True, array_like=True, tag=55, gc=False):
+    """The names of all roles: Named."""
+
+
 # Range (tag 3) is the read of the KV service; a Txn (tag 4) of nothing but ranges is a read as well.
 Query = (
     Range
@@ -84,6 +108,11 @@ Query = (
     | OpenExport
     | ReadExport
     | CloseExport
+    | AuthStatus
+    | UserInfo
+    | UserList
+    | RoleInfo
+    | RoleList
 )
 
 

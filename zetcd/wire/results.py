@@ -5,6 +5,8 @@ from msgspec import Struct
 
 Row = tuple[bytes, bytes]
 """(user key, stored row): the row is the metadata header and the value, see `zetcd.mvcc.keys`."""
+Grant = tuple[int, bytes, bytes]
+"""(`entry.PermissionType`, key, range_end): what a role may do."""
 MemberRow = tuple[int, str, list[str], list[str], bool]
 """(id, name, peer URLs, client URLs, is learner); a member that has never started has neither name nor client URLs."""
 
@@ -142,6 +144,27 @@ class Exported(Struct, frozen=True, array_like=True, tag=15, gc=False):
     digest: bytes = b""
 
 
+class AuthIs(Struct, frozen=True, array_like=True, tag=16, gc=False):
+    """Answer to AuthStatus: how often users and roles have changed, from 1 on."""
+
+    revision: int
+    auth_revision: int
+
+
+class Named(Struct, frozen=True, array_like=True, tag=17, gc=False):
+    """Answer to UserInfo, UserList and RoleList: names of roles or users, ascending."""
+
+    revision: int
+    names: list[str]
+
+
+class Permitted(Struct, frozen=True, array_like=True, tag=18, gc=False):
+    """Answer to RoleInfo, by key."""
+
+    revision: int
+    grants: list[Grant]
+
+
 Result = (
     Failed
     | Done
@@ -159,6 +182,9 @@ Result = (
     | Alarmed
     | MembersAre
     | Exported
+    | AuthIs
+    | Named
+    | Permitted
 )
 
 
