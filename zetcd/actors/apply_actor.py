@@ -102,6 +102,7 @@ class ApplyActor(Actor):
         self._credit = 0
         self._conf: ConfState | None = None
         self._report_due = False
+        self._report_at = 0  # raft waits for this index to be executed
         self._reported = machine.applied, machine.flushed_index
         self._parked = ParkedReads()
         self.deferred = DeferredReads(machine)
@@ -202,6 +203,8 @@ class ApplyActor(Actor):
     def _on_commit(self, _peer: Peer, message: Commit) -> None:
         if message.index > self._commit[0]:
             self._commit = (message.index, message.term)
+        if message.report:
+            self._report_at = message.index
 
     def _on_persisted(self, _peer: Peer, message: Persisted) -> None:
         self._durable = (message.index, message.term)
@@ -443,18 +446,18 @@ class ApplyActor(Actor):
         self.counters["flushes"] += 1
 
     def _report(self) -> None:
-        """Tell raft. Under the grant nothing waits for it, so it is told in steps or with the next tick: a message
-        each turn would wake raft once more for every put of a lone client."""
+        """Tell raft. Where nothing waits for it, raft is told in steps or with the next tick: a message each turn would
+        wake raft once more for every put of a lone client."""
         raft, machine = self._raft, self.machine
         if raft is None:
             return
         applied, flushed = machine.applied, machine.flushed_index
         if (
-            self._grant is not None
-            and not self._report_due
+            not self._report_due
+            and not self._reported[0] < self._report_at <= applied
             and self._conf is None
-            and self._credit < limits.GRANT_STEP_BYTES
-            and applied - self._reported[0] < limits.GRANT_STEP_ENTRIES
+            and self._credit < limits.REPORT_STEP_BYTES
+            and applied - self._reported[0] < limits.REPORT_STEP_ENTRIES
             and flushed == self._reported[1]
         ):
             return

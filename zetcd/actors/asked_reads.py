@@ -104,6 +104,11 @@ class AskedReads:
             _, asker, confirmed = self._unapplied.popleft()
             self._raft.send(asker, confirmed)
 
+    @property
+    def unapplied(self) -> bool:
+        """Whether somebody waits for apply to execute an index."""
+        return bool(self._unapplied)
+
     def on_leader(self) -> None:
         """Term or leader changed: ask the new one."""
         core = self._core

@@ -4,6 +4,8 @@
 
 - What wal and apply have not answered is bounded in bytes (rule 17) and watched for standstill (rule 20); what does
   not fit stays in the core's log.
+- A few small entries go to apply together with the word that they are committed, and what apply has executed comes
+  back in steps unless somebody waits for it: a lone client's put costs apply and raft one wake less, on each member.
 - While apply holds the one-voter grant (rule 9) it executes on wal's own word: wal hands it the blocks together with
   the word that they are durable, which spares a wake of apply for each put; Commit then only travels along with the
   next Blocks, or at the next tick.
@@ -29,6 +31,7 @@ class Pipeline:
         self.commit_due = False
         self._next = 0  # first entry that apply has not been sent
         self._commit_sent = 0
+        self._report_asked = 0  # commit index whose execution apply tells at once
         self._own_last = 0  # last entry that apply has from here, and so executes on our word alone
         self._persists = Window(limits.PERSIST_INFLIGHT_BYTES_MAX)  # by Ready number
         self._blocks = Window(limits.APPLY_INFLIGHT_BYTES_MAX)  # by last index
@@ -80,28 +83,40 @@ class Pipeline:
         self._blocks.answered(index, self.now_ms)
         self._commits.answered(index, self.now_ms)
 
-    def behind(self, log: Log) -> bool:
+    def behind(self, log: Log, *, report: bool) -> bool:
         """Whether `feed` may have something."""
-        return self._next <= log.offered or self.commit > self._commit_sent
+        return self._next <= log.offered or self.commit > self._commit_sent or self._unasked(report=report)
 
-    def feed(self, log: Log, number: int, *, granted: bool) -> list[Blocks | Commit]:
+    def _unasked(self, *, report: bool) -> bool:
+        return report and max(self.applied, self._report_asked) < self._commit_sent
+
+    def feed(self, log: Log, number: int, *, granted: bool, report: bool) -> list[Blocks | Commit]:
         """For apply: blocks as the window allows, ahead of their commit; then how far they are committed and durable
-        here. number: of the newest Ready."""
+        here. number: of the newest Ready; report: apply is to tell at once when it has executed that."""
         found: list[Blocks | Commit] = []
         if self._next <= log.offered and self._blocks.room > 0:
             blocks = log.blocks_from(self._next, self._blocks.room)
-            self._sent_to_apply(blocks)
-            found.append(Blocks(number, blocks))
-            self._own_last = blocks[-1].last
+            due = granted or self.commit_due or self.commit >= self._next
+            if due or sum(len(block.data) for block in blocks) >= limits.BLOCKS_AHEAD_BYTES:
+                self._sent_to_apply(blocks)
+                found.append(Blocks(number, blocks))
+                self._own_last = blocks[-1].last
         commit = min(self.commit, self._next - 1)
         awaited = self._commit_sent < self._own_last
         if commit > self._commit_sent and (awaited or not granted or self.commit_due):
             self._commit_sent = commit
             if commit > self.applied:
                 self._commits.raise_to(commit, self.now_ms)
-            found.append(Commit(commit, log.term_at(commit) or 0))
+            found.append(self._commit_word(log, report=report))
+        elif self._unasked(report=report):
+            found.append(self._commit_word(log, report=True))
         self.commit_due = False
         return found
+
+    def _commit_word(self, log: Log, *, report: bool) -> Commit:
+        if report:
+            self._report_asked = self._commit_sent
+        return Commit(self._commit_sent, log.term_at(self._commit_sent) or 0, report)
 
     def release(self, log: Log, index: int, term: int, catchup_entries: int) -> Release:
         """The store has synced everything up to (index, term): what wal need not keep. It keeps catchup_entries below

@@ -366,8 +366,10 @@ class RaftActor(Actor):
                 self._act(core, ready)
             self.reads.end_turn(self.pipeline.applied, granted=self.granting.granted)
             self.snapshots.settle(core)
-            if self.pipeline.behind(core.log) and not (self.snapshots.installing or core.snapshot):
-                for message in self.pipeline.feed(core.log, core.number, granted=self.granting.granted):
+            granted = self.granting.granted
+            report = not granted and (self._stopping or self.reads.unapplied or not self.ready)
+            if self.pipeline.behind(core.log, report=report) and not (self.snapshots.installing or core.snapshot):
+                for message in self.pipeline.feed(core.log, core.number, granted=granted, report=report):
                     self._to_apply(message)
         if self._standing_due:
             self._standing_due = False

@@ -169,7 +169,7 @@ class WalActor(Actor):
                 self.send(peer, answer)
         self._owed = answer
         entries = answer.index - self._told_index
-        if self._owed_due or self._owed_bytes >= limits.GRANT_STEP_BYTES or entries >= limits.GRANT_STEP_ENTRIES:
+        if self._owed_due or self._owed_bytes >= limits.REPORT_STEP_BYTES or entries >= limits.REPORT_STEP_ENTRIES:
             self._tell_raft(answer)
 
     def _tell_raft(self, answer: Persisted) -> None:

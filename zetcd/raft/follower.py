@@ -115,7 +115,8 @@ class Follower:
         log = core.log
         role = self._follow(message.source, message.commit)
         if message.previous_index < log.committed:
-            core.after.append(AppendReply(core.term, core.id, message.source, log.committed))
+            if not message.quiet:
+                core.after.append(AppendReply(core.term, core.id, message.source, log.committed))
             return
         if log.term_at(message.previous_index) != message.previous_term:
             self._refuse(message.source, message.previous_index, message.previous_term)
@@ -128,7 +129,8 @@ class Follower:
             self._take(block)
         role.agreed = max(role.agreed, last)
         log.commit_to(min(message.commit, last))
-        core.after.append(AppendReply(core.term, core.id, message.source, last))
+        if not message.quiet:
+            core.after.append(AppendReply(core.term, core.id, message.source, last))
 
     def _refuse(self, leader: int, index: int, term: int) -> None:
         core = self.core

@@ -227,9 +227,9 @@ class Leader:
             if progress.match < log.last_index:
                 self._send_append(member, progress)
         elif announced > progress.commit_sent:
-            self._send_append(member, progress)
+            self._send_append(member, progress, quiet=True)
 
-    def _send_append(self, member: int, progress: Progress) -> bool:
+    def _send_append(self, member: int, progress: Progress, *, quiet: bool = False) -> bool:
         core = self.core
         log = core.log
         previous = progress.next - 1
@@ -243,7 +243,7 @@ class Leader:
             return False
         blocks = log.blocks_from(progress.next, core.config.append_bytes_max)
         announced = core.announced
-        core.messages.append(Append(core.term, core.id, member, previous, term, announced, blocks))
+        core.messages.append(Append(core.term, core.id, member, previous, term, announced, blocks, quiet))
         progress.commit_sent = announced
         progress.sent(blocks[-1].last if blocks else previous, sum(len(block.data) for block in blocks))
         return True

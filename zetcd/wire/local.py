@@ -153,10 +153,12 @@ class Blocks(Struct, frozen=True, array_like=True, tag=21, gc=False):
 
 class Commit(Struct, frozen=True, array_like=True, tag=22, gc=False):
     """raft -> apply: entries up to index are committed and locally durable; term is that of the entry at index
-    (rule 3: a mismatch discards what apply holds and is fatal for what it would execute)."""
+    (rule 3: a mismatch discards what apply holds and is fatal for what it would execute). report: raft waits for the
+    word that index is executed; else that comes in steps, or with a tick."""
 
     index: int
     term: int
+    report: bool = True
 
 
 class Grant(Struct, frozen=True, array_like=True, tag=23, gc=False):

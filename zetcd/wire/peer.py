@@ -53,7 +53,8 @@ class VoteReply(Struct, frozen=True, array_like=True, tag=2, gc=False):
 
 
 class Append(Struct, frozen=True, array_like=True, tag=3):
-    """AppendEntries: blocks, adjacent, directly after (previous_index, previous_term); none for a bare commit."""
+    """AppendEntries: blocks, adjacent, directly after (previous_index, previous_term); none for a bare commit. quiet:
+    only a refusal is worth an answer."""
 
     term: int
     source: int
@@ -62,6 +63,7 @@ class Append(Struct, frozen=True, array_like=True, tag=3):
     previous_term: int
     commit: int
     blocks: list[Block]
+    quiet: bool = False
 
 
 class AppendReply(Struct, frozen=True, array_like=True, tag=4, gc=False):

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.actors.front import Front
@@ -125,6 +125,7 @@ def test_duplicate_fields_and_trailing_bytes() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(requests.map(msgpack.packb) | st.binary(max_size=60), max_size=8), st.booleans())
+@example(bodies=[msgpack.packb({"op": op}) for op in OPS], restart=False)
 def test_the_actors_answer_or_keep_every_frame_and_never_raise(bodies: list[bytes], restart: bool) -> None:
     """Nor does an entry come into the log that apply cannot execute: it would end every life of the member."""
     pair = Pair()

@@ -3,7 +3,7 @@
 import msgpack
 
 from tests.unit.actors.front import LEADING, Front
-from tests.unit.actors.store import Store
+from tests.unit.actors.store import HeldScratches, Store
 from zetcd.actors.actor import Peer
 from zetcd.wire.entry import Block
 from zetcd.wire.local import (
@@ -17,11 +17,36 @@ from zetcd.wire.local import (
 )
 
 
+class Disk(Store):
+    """With a disk that is done with everything whenever it is asked to be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._jobs: list[object] = []
+        self.actor.deferred.attach(self, HeldScratches())
+
+    def submit(self, job: object, /) -> None:
+        """A defragmentation."""
+        self._jobs.append(job)
+
+    def work(self) -> None:
+        """What was to be written is, and so is what was to be compacted."""
+        held, self.flusher.held = self.flusher.held, []
+        for flush in held:
+            flush.write()
+            self.actor.on_flushed()
+        self.turn()
+        jobs, self._jobs = self._jobs, []
+        for _ in jobs:
+            self.actor.deferred.on_defragmented()
+        self.turn()
+
+
 class Pair:
     """Frames in, replies out, and everything between them."""
 
     def __init__(self) -> None:
-        self.store = Store()
+        self.store = Disk()
         self.front = Front(linked=False)
         self.log: list[Block] = []
         self._link()
@@ -71,7 +96,7 @@ class Pair:
         before = self.store.actor.machine.revision
         front.actor.on_lost(front.raft)
         front.actor.on_lost(front.apply)
-        self.store = store = Store()
+        self.store = store = Disk()
         front.raft = Peer("raft", 0, front.raft.incarnation + 10, 5, 9)
         front.apply = Peer("apply", 0, front.apply.incarnation + 10, 5, 9)
         front.sent = []
@@ -90,6 +115,7 @@ class Pair:
         for _ in range(4):
             self.settle()
             self.store.tick()
+            self.store.work()
             front.tick(60_000)
         for _, reply in front.out:
             decoded = msgpack.unpackb(reply, strict_map_key=False)

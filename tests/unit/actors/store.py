@@ -1,12 +1,12 @@
 """An apply actor on an engine in memory, between a raft, a wal and clients of the test: what they say, and when, is the
 test's to decide."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from zetcd.actors.actor import Peer
 from zetcd.actors.apply_actor import ApplyActor
-from zetcd.mvcc.engine import MemoryEngine
+from zetcd.mvcc.engine import Engine, MemoryEngine
 from zetcd.state.machine import Flush, Machine
 from zetcd.wire.entry import Block, Command, Entry, Put, Range, encode_entries
 from zetcd.wire.local import Blocks, Commit, Feed, Grant, Message, Persisted, ReadBatch, Replies, Serve, Subscribe
@@ -26,6 +26,16 @@ class HeldFlusher:
 
     def submit(self, flush: Flush) -> None:
         self.held.append(flush)
+
+
+class HeldScratches:
+    """Makes an engine when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[Callable[[Engine | None], None]] = []
+
+    def make(self, done: Callable[[Engine | None], None], /) -> None:
+        self.asked.append(done)
 
 
 class Store:

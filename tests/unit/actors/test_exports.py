@@ -1,14 +1,12 @@
 """Snapshots in apply: what they wait for, in which order, and what lets go of them."""
 
-from collections.abc import Callable
-
 import pytest
 
-from tests.unit.actors.store import Store
+from tests.unit.actors.store import HeldScratches, Store
 from tests.unit.bolt.reading import buckets
 from zetcd.base import errors, limits
 from zetcd.base.errors import Fatal
-from zetcd.mvcc.engine import Engine, MemoryBatch, MemoryEngine
+from zetcd.mvcc.engine import MemoryBatch, MemoryEngine
 from zetcd.wire.entry import Put
 from zetcd.wire.local import ReadBatch, Replies
 from zetcd.wire.queries import CloseExport, Defragment, OpenExport, Query, Read, ReadExport
@@ -30,16 +28,6 @@ class Notes(MemoryEngine):
 
     def close(self) -> None:
         self.closed = True
-
-
-class HeldScratches:
-    """Makes an engine when the test says so."""
-
-    def __init__(self) -> None:
-        self.asked: list[Callable[[Engine | None], None]] = []
-
-    def make(self, done: Callable[[Engine | None], None], /) -> None:
-        self.asked.append(done)
 
 
 class HeldThread:

@@ -124,7 +124,8 @@ def test_without_a_grant_a_proposal_goes_to_wal_and_apply_in_one_turn_and_the_tu
     core = rig.actor.core
     assert core is not None
     first = core.log.last_index + 1
-    rig.turn(rig.api, *[Propose(n, 1, put(n)) for n in range(5)], Propose(5, 3, put(5) + put(6) + put(7)))
+    large = bytes(limits.BLOCKS_AHEAD_BYTES)
+    rig.turn(rig.api, *[Propose(n, 1, put(n)) for n in range(5)], Propose(5, 3, large))
     [persist] = rig.take(Persist)
     [blocks] = rig.take(Blocks)
     assert persist.blocks == blocks.blocks
@@ -133,7 +134,36 @@ def test_without_a_grant_a_proposal_goes_to_wal_and_apply_in_one_turn_and_the_tu
     assert not persist.forward
     [block] = persist.blocks
     assert (block.first, block.last) == (first, first + 7)
-    assert block.data == b"".join(put(n) for n in range(8))
+    assert block.data == b"".join(put(n) for n in range(5)) + large
+
+
+def test_a_few_small_entries_go_to_apply_with_the_word_that_they_are_committed() -> None:
+    rig = serving()
+    rig.actor.revoke()  # and apply has not answered yet
+    rig.turn()
+    rig.sent.clear()
+    rig.propose(1)
+    assert not rig.take(Blocks)
+    out = [type(message) for to, message in rig.persisted() if to is rig.apply]
+    assert out == [Blocks, Commit]
+
+
+def test_apply_is_asked_for_a_report_only_where_somebody_waits_for_it() -> None:
+    """Else it tells with its tick, which costs a lone client's put no wake."""
+    log, pipeline = Log(), Pipeline()
+    pipeline.start(0, 0)
+    log.append(stored(1, 2, 1))
+    log.offered = pipeline.commit = 2
+    assert pipeline.feed(log, 1, granted=False, report=False)[1:] == [Commit(2, 1, report=False)]
+    assert not pipeline.behind(log, report=False)
+    assert pipeline.behind(log, report=True)
+    assert pipeline.feed(log, 1, granted=False, report=True) == [Commit(2, 1, report=True)]
+    assert not pipeline.behind(log, report=True), "once is enough"
+    pipeline.executed(2)
+    log.append(stored(3, 3, 1))
+    log.offered = pipeline.commit = 3
+    assert pipeline.feed(log, 2, granted=False, report=True)[1:] == [Commit(3, 1, report=True)]
+    assert not pipeline.behind(log, report=True)
 
 
 def test_rule_03_commit_names_only_what_wal_has_answered() -> None:
@@ -148,10 +178,10 @@ def test_rule_03_commit_names_only_what_wal_has_answered() -> None:
     assert rig.commit.index == before
     rig.turn(rig.wal, Persisted(rig.number - 1, before + 1, 2))
     rig.tick()
-    assert rig.commit == Commit(before + 1, 2)
+    assert (rig.commit.index, rig.commit.term) == (before + 1, 2)
     rig.persisted()
     rig.tick()
-    assert rig.commit == Commit(before + 2, 2)
+    assert (rig.commit.index, rig.commit.term) == (before + 2, 2)
 
 
 def test_under_the_grant_wal_hands_blocks_on_and_commit_travels_at_the_tick() -> None:
@@ -164,11 +194,11 @@ def test_under_the_grant_wal_hands_blocks_on_and_commit_travels_at_the_tick() ->
     assert not rig.take(Blocks), "a block sent twice may push out a later one"
     assert rig.persisted() == []  # apply hears it from wal: no message, no wakeup
     rig.propose(2)
-    assert rig.commit == Commit(last, 2)
+    assert (rig.commit.index, rig.commit.term) == (last, 2)
     rig.persisted()
     rig.execute(last + 2)
     rig.tick()
-    assert rig.commit == Commit(last + 2, 2)
+    assert (rig.commit.index, rig.commit.term) == (last + 2, 2)
 
 
 def test_what_raft_itself_has_sent_to_apply_is_committed_without_waiting_for_a_tick() -> None:
@@ -177,14 +207,15 @@ def test_what_raft_itself_has_sent_to_apply_is_committed_without_waiting_for_a_t
     pipeline.start(0, 0)
     log.append(stored(1, 2, 1))
     log.offered = 2
-    assert pipeline.feed(log, 1, granted=False) == [Blocks(1, [stored(1, 2, 1)])]
+    pipeline.commit_due = True
+    assert pipeline.feed(log, 1, granted=False, report=True) == [Blocks(1, [stored(1, 2, 1)])]
     pipeline.commit = 2
-    assert pipeline.feed(log, 2, granted=True) == [Commit(2, 1)]
+    assert pipeline.feed(log, 2, granted=True, report=True) == [Commit(2, 1)]
     log.append(stored(3, 3, 1))
     log.offered = 3
     assert pipeline.persist(Ready(3, blocks=[stored(3, 3, 1)]), granted=True, caught_up=False).forward
     pipeline.commit = 3
-    assert pipeline.feed(log, 3, granted=True) == []
+    assert pipeline.feed(log, 3, granted=True, report=True) == []
 
 
 def test_rule_09_grant_only_with_the_first_entry_of_the_term_applied() -> None:
@@ -213,7 +244,7 @@ def test_rule_09_revoke_precedes_a_membership_change_on_its_way_to_apply() -> No
     change = MemberChange(ChangeKind.UPDATE, ID, "", ["tcp://127.0.0.1:9999"])
     data = encode_entries([Entry(5, 1, change)])
     out = [m for to, m in rig.turn(rig.api, Propose(1, 1, data, BlockKind.MEMBERSHIP)) if to is rig.apply]
-    assert [type(m) for m in out[:2]] == [Revoke, Blocks]
+    assert [type(m) for m in out] == [Revoke]
     rig.persisted()
     rig.persisted()
     rig.execute()

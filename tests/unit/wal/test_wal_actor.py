@@ -430,7 +430,7 @@ def test_forwarded_blocks_reach_apply_with_persisted_and_raft_hears_in_steps() -
     assert turn(Persist(1, None, [one], forward=True)) == {"apply": [Blocks(1, [one]), Persisted(1, 1, 1)]}
     assert turn(Persist(2, None, [two], forward=True)) == {"apply": [Blocks(2, [two]), Persisted(2, 2, 1)]}
     assert turn() == {"raft": [Persisted(2, 2, 1)]}
-    many = block(3, limits.GRANT_STEP_ENTRIES, 1)
+    many = block(3, limits.REPORT_STEP_ENTRIES, 1)
     assert turn(Persist(3, None, [many], forward=True))["raft"] == [Persisted(3, many.last, 1)]
     last = block(many.last + 1, 1, 1)
     answer: list[Message] = [Persisted(4, last.last, 1)]
