@@ -37,6 +37,11 @@ def put(sequence: int, size: int = 8) -> bytes:
     return encode_entries([Entry(77, sequence, Put(b"k%d" % sequence, bytes(size)))])
 
 
+def stored(first: int, last: int, term: int) -> Block:
+    """Entries first to last, a put each."""
+    return Block(first, last, term, b"".join(put(index) for index in range(first, last + 1)))
+
+
 class Rig:
     """The actor, its peers, and the disk and store they stand for: entries by index, as (term, block data)."""
 

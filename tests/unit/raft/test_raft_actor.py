@@ -2,14 +2,11 @@
 
 import pytest
 
-from tests.unit.raft.member import ID, Rig, put, serving
+from tests.unit.raft.member import ID, Rig, put, serving, stored
 from zetcd.actors.actor import Peer
-from zetcd.actors.pipeline import Pipeline
 from zetcd.base import limits
 from zetcd.base.errors import NO_LEADER, STOPPED, TOO_MANY_REQUESTS, UNHEALTHY, Fatal
 from zetcd.cluster.membership import ChangeKind
-from zetcd.raft.log import Log
-from zetcd.raft.ready import Ready
 from zetcd.wire.entry import Block, BlockKind, Entry, MemberChange, NoOp, Put, decode_entries, encode_entries
 from zetcd.wire.local import (
     Applied,
@@ -38,10 +35,6 @@ from zetcd.wire.local import (
 
 def commands(blocks: list[Block]) -> list[object]:
     return [entry.command for block in blocks for entry in decode_entries(block.count, block.data)]
-
-
-def stored(first: int, last: int, term: int) -> Block:
-    return Block(first, last, term, b"".join(put(index) for index in range(first, last + 1)))
 
 
 def test_a_fresh_member_begins_with_its_membership_then_elects_itself_then_publishes() -> None:
@@ -148,24 +141,6 @@ def test_a_few_small_entries_go_to_apply_with_the_word_that_they_are_committed()
     assert out == [Blocks, Commit]
 
 
-def test_apply_is_asked_for_a_report_only_where_somebody_waits_for_it() -> None:
-    """Else it tells with its tick, which costs a lone client's put no wake."""
-    log, pipeline = Log(), Pipeline()
-    pipeline.start(0, 0)
-    log.append(stored(1, 2, 1))
-    log.offered = pipeline.commit = 2
-    assert pipeline.feed(log, 1, granted=False, report=False)[1:] == [Commit(2, 1, report=False)]
-    assert not pipeline.behind(log, report=False)
-    assert pipeline.behind(log, report=True)
-    assert pipeline.feed(log, 1, granted=False, report=True) == [Commit(2, 1, report=True)]
-    assert not pipeline.behind(log, report=True), "once is enough"
-    pipeline.executed(2)
-    log.append(stored(3, 3, 1))
-    log.offered = pipeline.commit = 3
-    assert pipeline.feed(log, 2, granted=False, report=True)[1:] == [Commit(3, 1, report=True)]
-    assert not pipeline.behind(log, report=True)
-
-
 def test_rule_03_commit_names_only_what_wal_has_answered() -> None:
     rig = serving()
     rig.actor.revoke()
@@ -199,23 +174,6 @@ def test_under_the_grant_wal_hands_blocks_on_and_commit_travels_at_the_tick() ->
     rig.execute(last + 2)
     rig.tick()
     assert (rig.commit.index, rig.commit.term) == (last + 2, 2)
-
-
-def test_what_raft_itself_has_sent_to_apply_is_committed_without_waiting_for_a_tick() -> None:
-    """Of such blocks wal tells apply nothing, also where the grant was given meanwhile."""
-    log, pipeline = Log(), Pipeline()
-    pipeline.start(0, 0)
-    log.append(stored(1, 2, 1))
-    log.offered = 2
-    pipeline.commit_due = True
-    assert pipeline.feed(log, 1, granted=False, report=True) == [Blocks(1, [stored(1, 2, 1)])]
-    pipeline.commit = 2
-    assert pipeline.feed(log, 2, granted=True, report=True) == [Commit(2, 1)]
-    log.append(stored(3, 3, 1))
-    log.offered = 3
-    assert pipeline.persist(Ready(3, blocks=[stored(3, 3, 1)]), granted=True, caught_up=False).forward
-    pipeline.commit = 3
-    assert pipeline.feed(log, 3, granted=True, report=True) == []
 
 
 def test_rule_09_grant_only_with_the_first_entry_of_the_term_applied() -> None:

@@ -4,15 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.raft.member import ID, SETTINGS, Rig, put
+from tests.unit.raft.member import ID, SETTINGS, Rig, stored
 from zetcd.base import limits
 from zetcd.base.settings import Settings
-from zetcd.wire.entry import Block
 from zetcd.wire.local import Applied, HardState, Opened, Recovered, Release
-
-
-def stored(first: int, last: int, term: int) -> Block:
-    return Block(first, last, term, b"".join(put(index) for index in range(first, last + 1)))
 
 
 def keeping(entries: int) -> Settings:
