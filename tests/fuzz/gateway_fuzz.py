@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of the gateway: `python tests/fuzz/gateway_fuzz.py -runs=100000 -max_len=1024 [corpus]`.
 
-An input is one connection of HTTP/2 or HTTP/1.1 with toy methods behind it: raw bytes, or frames and requests built
+An input is one connection of HTTP/2, HTTP/1.1 or a websocket with toy methods behind it: raw bytes, or frames and requests built
 from the fuzzer's choices so that the code behind the parser is reached. Nothing raises, and nothing is held or kept
 waiting when the connection has ended.
 """
@@ -24,6 +24,7 @@ with atheris.instrument_imports(include=["zetcd"]):
     from zetcd.gateway.held import Held
     from zetcd.gateway.http1.connection import Connection as Http1Connection
     from zetcd.gateway.http1.exchange import Exchange, Request
+    from zetcd.gateway.http1.websocket import Socket
 
 NAMES = (
     b":method", b":scheme", b":path", b":authority", b"content-type", b"te", b"grpc-timeout", b"grpc-encoding",
@@ -39,8 +40,12 @@ LINES = (
     b"GET /a HTTP/1.1\r\n", b"POST /p HTTP/1.1\r\n", b"POST /later HTTP/1.0\r\n", b"HEAD / HTTP/1.1\r\n", b"Host: a\r\n",
     b"Content-Length: 3\r\n", b"Content-Length: 9999999\r\n", b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n",
     b"Connection: Upgrade\r\nUpgrade: h2c\r\n", b"Connection: close\r\n", b"\r\n", b"abc", b"3\r\nabc\r\n", b"0\r\n\r\n",
-    b"X: y\r\n", b"CONNECT a:1 HTTP/1.1\r\n",
+    b"X: y\r\n", b"CONNECT a:1 HTTP/1.1\r\n", b"GET /socket HTTP/1.1\r\n",
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n",
 )  # fmt: skip
+
+
+SHAKE = b"GET /socket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n"
 
 
 class Clock:
@@ -138,19 +143,37 @@ def http2(source: "atheris.FuzzedDataProvider") -> None:
     assert len(deadlines) == 0
 
 
+def socket_frame(source: "atheris.FuzzedDataProvider") -> bytes:
+    """A frame of a websocket, mostly a good one."""
+    opcode = (1, 1, 2, 0, 0, 9, 10, 8)[int(source.ConsumeIntInRange(0, 7))]
+    payload = bytes(source.ConsumeBytes(source.ConsumeIntInRange(0, 30)))
+    first = opcode | (0x80 if opcode >= 8 or source.ConsumeBool() else 0)
+    if source.ConsumeIntInRange(0, 15) == 0:
+        first = int(source.ConsumeIntInRange(0, 255))
+    length = len(payload)
+    if source.ConsumeIntInRange(0, 15) == 0:
+        return bytes([first, 0xFF]) + struct.pack(">Q", source.ConsumeIntInRange(0, 2**64 - 1)) + payload
+    return bytes([first, length | 0x80]) + bytes(4) + payload
+
+
 def http1(source: "atheris.FuzzedDataProvider") -> None:
-    """One connection of HTTP/1.1."""
+    """One connection of HTTP/1.1, which may become a websocket; or it begins as one."""
     kept: list[Exchange] = []
+    sockets: list[Socket] = []
 
     def serve(request: Request, exchange: Exchange) -> None:
         if request.path == "/later":
             kept.append(exchange)
+        elif request.path == "/socket" and request.upgrade is not None:
+            sockets.append(request.upgrade([]))
         else:
             exchange.respond(200, [("X", "y")], request.body)
 
     held = Held(limits.GATEWAY_HELD_BYTES_MAX)
     wire = Http1Connection(serve, lambda: None, 0.0, "p", date=lambda: "now", held=held)
     now = 0.0
+    if source.ConsumeBool():
+        wire.receive(SHAKE, now)
     for _ in range(source.ConsumeIntInRange(0, 30)):
         kind = source.ConsumeIntInRange(0, 15)
         if kind == 0:
@@ -165,12 +188,29 @@ def http1(source: "atheris.FuzzedDataProvider") -> None:
             exchange.end()
         elif kind == 3:
             wire.congested = bool(source.ConsumeBool())
+        elif sockets:
+            use(source, sockets[0], kind)
+            wire.receive(socket_frame(source), now)
         else:
             wire.receive(pick(source, LINES), now)
         while wire.has_output:
             wire.take()
     wire.lost()
     assert held.bytes == 0
+    assert all(one.done for one in sockets)
+
+
+def use(source: "atheris.FuzzedDataProvider", socket: Socket, kind: int) -> None:
+    """What a call does with its websocket."""
+    if kind < 8:
+        while socket.take():
+            pass
+    elif kind == 8:
+        socket.send(bytes(source.ConsumeBytes(source.ConsumeIntInRange(0, 9))))
+    elif kind == 9:
+        socket.ignore()
+    elif kind == 10:
+        socket.end()
 
 
 def one(data: bytes) -> None:

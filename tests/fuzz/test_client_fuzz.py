@@ -1,41 +1,16 @@
 """Bounded runs of the coverage-guided fuzzer of client frames: a short one always, a long one with `make fuzz`."""
 
-import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-TARGET = Path(__file__).with_name("client_fuzz.py")
-ROOT = TARGET.parents[2]
-
-
-def fuzz(runs: int, artifacts: Path, seed: int) -> None:
-    if importlib.util.find_spec("atheris") is None:
-        pytest.skip("atheris is not installed")
-    command = [
-        sys.executable,
-        str(TARGET),
-        f"-runs={runs}",
-        "-max_len=1024",
-        "-len_control=0",
-        "-rss_limit_mb=768",
-        "-timeout=10",
-    ]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        [*command, f"-seed={seed}", f"-artifact_prefix={artifacts}/"],
-        capture_output=True, text=True, timeout=1800, check=False, env=environment,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr[-4000:]
+from tests.fuzz.running import fuzz
 
 
 def test_an_api_actor_survives_a_short_run(tmp_path: Path) -> None:
-    fuzz(1_000, tmp_path, seed=1)
+    fuzz("client_fuzz.py", 1_000, tmp_path, seed=1)
 
 
 @pytest.mark.fuzz
 def test_an_api_actor_survives_a_long_run(tmp_path: Path) -> None:
-    fuzz(200_000, tmp_path, seed=0)
+    fuzz("client_fuzz.py", 200_000, tmp_path, seed=0)

@@ -82,12 +82,12 @@ class Attack:
                 self.ended += not self.over.is_set()
                 self.ready.set()
 
-    def flood(self, burst: Callable[[int], bytes]) -> None:
+    def flood(self, burst: Callable[[int], bytes], start: bytes = START) -> None:
         """Bursts on one connection until the gateway ends it, then on the next. Answers are read."""
 
         def say(sock: socket.socket) -> None:
             number = 0
-            sock.sendall(START)
+            sock.sendall(start)
             while not self.over.is_set():
                 sock.sendall(burst(number))
                 number += 1
@@ -139,6 +139,17 @@ def post(path: bytes, body: bytes) -> bytes:
     return _POST % path + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+def websocket(path: bytes, *frames_: bytes) -> bytes:
+    """A handshake, and what is said on it."""
+    wish = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n"
+    return b"GET %b HTTP/1.1\r\nHost: a\r\n%b\r\n" % (path, wish) + b"".join(frames_)
+
+
+def said(first: int, payload: bytes) -> bytes:
+    """A frame of a websocket's client, with a mask of zeros. first: its first byte."""
+    return struct.pack(">BBQ", first, 0xFF, len(payload)) + bytes(4) + payload
+
+
 # -- floods: the gateway ends each connection ----------------------------------------------------------------------
 def random_bytes(attack: Attack) -> None:
     """Of any kind of connection, from its first byte or behind a good beginning."""
@@ -185,7 +196,21 @@ def useless_frames(attack: Attack) -> None:
     attack.flood(lambda _: some * 400)
 
 
-FLOODS: tuple[How, ...] = (random_bytes, settings, pings, rapid_resets, continuations, empty_data, useless_frames)
+def websocket_pings(attack: Attack) -> None:
+    """On a watch that is in use."""
+    first = websocket(b"/v3/watch", said(0x81, b'{"create_request": {"key": "cXVpZXQ="}}'))
+    attack.flood(lambda _: b"\x89\x84aaaaping" * 1_000, first)
+
+
+def websocket_fragments(attack: Attack) -> None:
+    """A message without end, of nothing."""
+    attack.flood(lambda _: b"\x00\x80aaaa" * 1_000, websocket(b"/v3/kv/put", b"\x01\x80aaaa"))
+
+
+FLOODS: tuple[How, ...] = (
+    random_bytes, settings, pings, rapid_resets, continuations, empty_data, useless_frames, websocket_pings,
+    websocket_fragments,
+)  # fmt: skip
 
 
 # -- too much: refused, one by one ---------------------------------------------------------------------------------
@@ -201,7 +226,7 @@ def small_blocks_of_large_lists(attack: Attack) -> None:
 
 
 def oversized(attack: Attack) -> None:
-    """Messages and bodies that are larger than they may be, said or sent."""
+    """Messages and bodies that are larger than they may be, said or sent, in all that the port speaks."""
     pieces = frames.frame(frames.DATA, 0, 1, bytes(16_000)) * 16
     shapes = (
         START + begin(b"/etcdserverpb.KV/Put", 1) + frames.frame(frames.DATA, 0, 1, b"\0\xff\xff\xff\xff"),
@@ -209,6 +234,8 @@ def oversized(attack: Attack) -> None:
         _POST % b"/v3/kv/put" + b"Content-Length: 10000000000\r\n\r\n" + bytes(MIB),
         _POST % b"/v3/kv/put" + b"Transfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + bytes(65_536) + b"\r\n") * 100,
         _POST % b"/v3/kv/put" + b"X: " + b"a" * MIB,
+        websocket(b"/v3/kv/put", said(0x81, bytes(5 * MIB))),
+        websocket(b"/v3/kv/put", *[said(0x01, bytes(MIB))], *[said(0x00, bytes(MIB))] * 4),
     )
     turn = 0
 
@@ -264,11 +291,14 @@ def slow_ranges(attack: Attack) -> None:
 
 def slow_watches(attack: Attack) -> None:
     """Watches of what the others write, that nobody reads."""
-    with attack.connections(6, receive_bytes=4_096) as socks:
+    create = b'{"create_request": {"key": "aG90Lw==", "range_end": "aG90MA=="}}'
+    with attack.connections(8, receive_bytes=4_096) as socks:
         for number, sock in enumerate(socks[:4]):
             sock.sendall((UNBOUND if number % 2 else START) + b"".join(watch(HOT, one) for one in range(1, 21, 2)))
-        for sock in socks[4:]:
-            sock.sendall(post(b"/v3/watch", b'{"create_request": {"key": "aG90Lw==", "range_end": "aG90MA=="}}'))
+        for sock in socks[4:6]:
+            sock.sendall(post(b"/v3/watch", create))
+        for sock in socks[6:]:
+            sock.sendall(websocket(b"/v3/watch", said(0x81, create)))
         attack.hold()
 
 

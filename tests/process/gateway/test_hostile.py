@@ -98,6 +98,9 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
         talk.say(rpc_pb2.WatchRequest(create_request=rpc_pb2.WatchCreateRequest(key=HOT)))
         assert isinstance(talk.hear(), rpc_pb2.WatchResponse)
         talk.no_more()
+        with socket.create_connection(("127.0.0.1", member.port), LIMIT_S) as sock:
+            sock.sendall(attacks.websocket(b"/v3/nope"))
+            assert sock.recv(65_536).startswith(b"HTTP/1.1 101 ")
         yield one
 
 
@@ -121,7 +124,7 @@ def test_a_thousand_of_one_kind(victim: Victim, how: How) -> None:
 
 
 def test_watches_that_nobody_reads_are_bounded(victim: Victim) -> None:
-    """42 streams, 20 MB of events for each of them."""
+    """44 streams, 20 MB of events for each of them."""
     victim.endure(attacks.slow_watches, calls=300, value=bytes(64 << 10))
 
 

@@ -40,6 +40,10 @@ class Access:
             name = host
         return None if name in self._hosts else name
 
+    def allows_page(self, headers: Mapping[str, str]) -> bool:
+        """Whether it may open a websocket, which browsers let any page do."""
+        return ANY in self._origins or headers.get("origin") in (None, *self._origins)
+
     def cors(self, headers: Mapping[str, str]) -> Headers:
         """The headers that tell a browser whether it may."""
         if ANY in self._origins:

@@ -35,6 +35,29 @@ REPLY: Headers = [*JSON, ("Grpc-Metadata-Content-Type", "application/grpc")]
 TEXT: Headers = [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")]
 
 
+class Socket(Protocol):
+    """A websocket (`zetcd.gateway.http1.websocket`): messages are taken when asked for, None: none yet."""
+
+    on_readable: Callable[[], None] | None
+    """More has come."""
+    on_cancel: Callable[[], None] | None
+    """The client went away."""
+    on_writable: Callable[[], None] | None
+    """After a `send` that was False: there is room again."""
+
+    def take(self) -> bytes | None:
+        """The next message."""
+
+    def ignore(self) -> None:
+        """Further messages are of no interest."""
+
+    def send(self, text: bytes) -> bool:
+        """A message. False: over the bound; no more before `on_writable`."""
+
+    def end(self) -> None:
+        """It is complete: close."""
+
+
 class Request(Protocol):
     """What came (`zetcd.gateway.http1`)."""
 
@@ -61,6 +84,10 @@ class Request(Protocol):
     @property
     def peer(self) -> str:
         """``address:port`` of the client."""
+
+    @property
+    def upgrade(self) -> Callable[[Headers], Socket] | None:
+        """What makes the connection a websocket, if that is asked for."""
 
 
 class Exchange(Protocol):

@@ -2,12 +2,13 @@
 
 A stream's requests are the JSON values of the body, one after the other; its replies are lines, each
 ``{"result": ...}``, the last perhaps ``{"error": ...}``. As with etcd the head is not sent before the first reply is,
-and the body is read to its end before anything is answered.
+and the body is read to its end before anything is answered. Over a websocket (`websocket.py`) requests come one by one.
 """
 
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from google.protobuf.message import Message
 
@@ -25,6 +26,16 @@ _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TOO_LATE = RpcError(errors.DEADLINE_EXCEEDED, "context deadline exceeded")
 
 
+class Source(Protocol):
+    """Where requests of a stream come from that did not come with its first one (`http1.websocket.Socket`)."""
+
+    def take(self) -> bytes | None:
+        """The next text; None: none yet."""
+
+    def ignore(self) -> None:
+        """No further ones are wanted."""
+
+
 def start_unary(method: Unary, request: Request, exchange: Exchange, cors: Headers, bytes_max: int) -> None:
     """Decode, and hand over to the service."""
     call = UnaryCall(request, exchange, cors)
@@ -39,17 +50,26 @@ def start_unary(method: Unary, request: Request, exchange: Exchange, cors: Heade
         call.fail(error)
 
 
-def start_streaming(method: Streaming, request: Request, exchange: Exchange, cors: Headers, bytes_max: int) -> None:
-    """Decode the first request, open the stream, and feed it the others."""
+def start_streaming(
+    method: Streaming,
+    request: Request,
+    exchange: Exchange,
+    cors: Headers,
+    bytes_max: int,
+    *,
+    source: Source | None = None,
+) -> "JsonStream":
+    """Decode the first request, open the stream, and feed it the others. source: of those that are not in the body."""
     stream = JsonStream(request, exchange, cors)
     try:
         stream.watch_deadline()
-        stream.open(method, _Requests(method, request.body, bytes_max))
+        stream.open(method, _Requests(method, request.body, bytes_max, source))
     except JsonError as error:
         # As etcd does: a stream of requests that does not begin well is an error of an unknown kind.
         stream.fail(RpcError(errors.UNKNOWN if method.client_streams else errors.INVALID_ARGUMENT, str(error)))
     except RpcError as error:
         stream.fail(error)
+    return stream
 
 
 def _check_size(message: Message, json_bytes: int, bytes_max: int) -> None:
@@ -151,44 +171,62 @@ class UnaryCall(_Context):
 
 
 class _Requests:
-    """The requests in the body of a stream, from first to last."""
+    """The requests of a stream, from first to last: those in its body, then those of a source, if it has one."""
 
-    __slots__ = ("at", "bytes_max", "method", "text")
+    __slots__ = ("at", "bytes_max", "method", "source", "text")
 
-    def __init__(self, method: Streaming, body: bytes, bytes_max: int) -> None:
+    def __init__(self, method: Streaming, body: bytes, bytes_max: int, source: Source | None) -> None:
         self.method = method
         self.text = body.decode("latin-1")
         self.at = 0
         self.bytes_max = bytes_max
+        self.source = source
 
     def first(self) -> Message | None:
         """The one that the stream begins with; where only the server streams, an empty body is an empty one."""
         message = self.following()
         if self.method.client_streams:
             return message
-        self.at = len(self.text)  # the rest is nobody's
+        self.end()
         return message if message is not None else self.method.request()
 
     def following(self) -> Message | None:
-        """The next one, None at the end; JsonError, or RpcError if it is too large."""
-        start = self.at
-        found = decode_next(self.method.request, self.text, start)
-        if found is None:
-            return None
-        message, self.at = found
-        _check_size(message, self.at - start, self.bytes_max)
-        return message
+        """The next one, None if there is none yet or none any more; JsonError, or RpcError if it is too large."""
+        while True:
+            start = self.at
+            found = decode_next(self.method.request, self.text, start)
+            if found is not None:
+                message, self.at = found
+                _check_size(message, self.at - start, self.bytes_max)
+                return message
+            more = self.source.take() if self.source is not None else None
+            if more is None:
+                return None
+            self.text, self.at = more.decode("latin-1"), 0
+
+    @property
+    def ended(self) -> bool:
+        """Nothing comes but what is here."""
+        return self.source is None
+
+    def end(self) -> None:
+        """What may follow is nobody's."""
+        self.at = len(self.text)
+        if self.source is not None:
+            self.source.ignore()
+            self.source = None
 
 
 class JsonStream(_Context):
     """`rpc.Stream`: a line for each reply."""
 
-    __slots__ = ("feeding", "inbound", "paused", "requests", "started")
+    __slots__ = ("feeding", "inbound", "paused", "requests", "started", "waiting")
 
     def __init__(self, request: Request, exchange: Exchange, cors: Headers) -> None:
         super().__init__(request, exchange, cors)
         self.started = False
         self.paused = False
+        self.waiting = False  # for requests to arrive
         self.feeding: asyncio.Handle | None = None
         self.inbound: Inbound | None = None
         self.requests: _Requests | None = None
@@ -210,7 +248,9 @@ class JsonStream(_Context):
                 if self.done:
                     return
                 if message is None:
-                    self.inbound.half_closed()
+                    self.waiting = not self.requests.ended
+                    if not self.waiting:
+                        self.inbound.half_closed()
                     return
                 self.inbound.message(message)
                 if self.paused:
@@ -226,7 +266,14 @@ class JsonStream(_Context):
         try:
             return self.requests.following()
         except JsonError:  # etcd logs this and takes no more
+            self.requests.end()
             return None
+
+    def arrived(self) -> None:
+        """The source of requests has more."""
+        if self.waiting:
+            self.waiting = False
+            self._go_on()
 
     def send(self, message: Message) -> bool:
         """See `rpc.Stream`."""
@@ -271,8 +318,14 @@ class JsonStream(_Context):
             self.feeding = asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if not self.paused and not self.done:
-            self._feed(self._following())
+        if self.paused or self.done:
+            return
+        try:
+            message = self._following()
+        except RpcError as error:
+            self.fail(error)
+        else:
+            self._feed(message)
 
     def _start(self) -> None:
         if not self.started:

@@ -12,6 +12,7 @@ from zetcd.gateway.http.calls import start_streaming, start_unary
 from zetcd.gateway.http.health import CHECKS, Health
 from zetcd.gateway.http.metrics import Metrics, Series, Source
 from zetcd.gateway.http.paths import PATHS
+from zetcd.gateway.http.websocket import start_socket
 from zetcd.gateway.rpc import Method, Methods, Unary
 
 Handler = Callable[[Request, Exchange], None]
@@ -54,7 +55,12 @@ def handler(
             return
         headers = access.cors(request.headers)
         method = calls.get(path)
-        if method is not None and request.method == "POST":
+        if request.upgrade is not None and path.startswith(V3):
+            if access.allows_page(request.headers):
+                start_socket(method, request, exchange, headers, bytes_max)
+            else:
+                respond_text(exchange, 403, "Forbidden", headers)
+        elif method is not None and request.method == "POST":
             if isinstance(method, Unary):
                 start_unary(method, request, exchange, headers, bytes_max)
             else:

@@ -8,12 +8,14 @@ with 400 and ends the connection.
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import httptools
 
 from zetcd.base import limits
 from zetcd.gateway.held import Held
-from zetcd.gateway.http1.exchange import Answer, Handler, Request
+from zetcd.gateway.http1.exchange import Answer, Handler, Headers, Request
+from zetcd.gateway.http1.websocket import Socket, accept
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
@@ -45,7 +47,7 @@ class Connection:
         self._rest: deque[bytes] = deque()
         self._rest_bytes = 0
         self._queue: deque[tuple[Request, Answer]] = deque()
-        self._current: Answer | None = None
+        self._current: Answer | Socket | None = None
         self._refusal: _Refused | None = None  # to be answered behind the queue
         self._begun: float | None = None  # when the message that is being received began
         self._quiet_since = now
@@ -67,6 +69,12 @@ class Connection:
     # -- what the owner calls ---------------------------------------------------------------------
     def receive(self, data: bytes, now: float) -> None:
         """Bytes of the client, cut anywhere."""
+        if isinstance(self._current, Socket):
+            self._now = now
+            self._awake = True
+            self._current.receive(data, now)
+            self._awake = False
+            return
         if self.closing or self._last or self._refusal is not None:
             return
         self._now = now
@@ -79,6 +87,8 @@ class Connection:
     @property
     def full(self) -> bool:
         """Enough waits behind the request that is being answered: read no more."""
+        if isinstance(self._current, Socket):
+            return self._current.full
         return self._rest_bytes > limits.HTTP_PIPELINED_BYTES_MAX
 
     @property
@@ -117,7 +127,18 @@ class Connection:
                 self._refuse(_Refused(408, "request timeout"))
             elif self._begun is None and now >= self._quiet_since + idle_s:
                 self.closing = True
+        elif isinstance(self._current, Socket):
+            self._tick_socket(self._current, now)
         return now + request_s / 2
+
+    def _tick_socket(self, socket: Socket, now: float) -> None:
+        """Give up a websocket that was never used, or whose client does not answer Close."""
+        if not socket.used and not socket.closing and now >= self._quiet_since + limits.HTTP_IDLE_MS / 1000:
+            socket.end()
+        elif socket.closing:
+            self._begun = self._begun or now  # to wait
+            if now >= self._begun + limits.HTTP_REQUEST_MS / 1000:
+                socket.cancel()
 
     def close(self) -> None:
         """Take no further requests."""
@@ -139,8 +160,8 @@ class Connection:
         self._rest.clear()
         current, self._current = self._current, None
         if current is not None:
-            self._held.give(current.body_bytes)
             current.cancel()
+            self._held.give(current.body_bytes)
 
     # -- what an exchange calls -------------------------------------------------------------------
     def put(self, data: bytes) -> int:
@@ -152,7 +173,16 @@ class Connection:
             self._wake()
         return self._out_bytes
 
-    def answered(self, answer: Answer, *, keep: bool) -> None:
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait to go out."""
+        return self._out_bytes
+
+    def room(self) -> None:
+        """It is not full any more: the owner may read on."""
+        self._wake()
+
+    def answered(self, answer: Answer | Socket, *, keep: bool) -> None:
         """The answer is complete."""
         if answer is not self._current:
             return
@@ -163,6 +193,21 @@ class Connection:
             self.closing = True
             self._drop_queue()
         self._serve()
+
+    def upgrade(self, answer: Answer, key: str, headers: Headers) -> Socket:
+        """Make the connection a websocket: from now on it is `_current`."""
+        assert answer is self._current, "upgraded in its turn, and once"
+        answer.done = True
+        lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
+        lines += [f"{name}: {value}" for name, value in [("Sec-WebSocket-Accept", accept(key)), *headers]]
+        self.put(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        socket = Socket(self, self._held, self._now)
+        self._current = socket
+        for data in self._rest:
+            socket.receive(data, self._now)
+        self._rest.clear()
+        self._rest_bytes = 0
+        return socket
 
     def _drop_queue(self) -> None:
         while self._queue:
@@ -205,7 +250,11 @@ class Connection:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            rest = self._without_upgrade() + data[upgrade.args[0] :]
+            rest = data[upgrade.args[0] :]
+            if self._asks_for_websocket():
+                self._queue_upgrade()
+            else:
+                rest = self._without_upgrade() + rest
             self._parser = httptools.HttpRequestParser(self)
             self._rest.appendleft(rest)
             self._rest_bytes += len(rest)
@@ -217,6 +266,26 @@ class Connection:
                 self._head_fed += len(data)
                 if self._head_fed > limits.HTTP_HEAD_BYTES_MAX + _PIECE:
                     self._refusal = _Refused(431, "431 Request Header Fields Too Large")
+
+    def _asks_for_websocket(self) -> bool:
+        """Whether the head just parsed may make the connection a websocket; with a body it is read as if it did not."""
+        headers = self._headers
+        protocols = [word.strip().lower() for word in headers.get("upgrade", "").split(",")]
+        body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        get = self._parser.get_method() == b"GET" and self._parser.get_http_version() == "1.1"
+        return get and "host" in headers and "websocket" in protocols and not body
+
+    def _queue_upgrade(self) -> None:
+        self._begun = None
+        answer = Answer(self, keep=self._parser.should_keep_alive() and not self._last)
+        path, _, query = _origin_form(self._url.decode("latin-1")).partition("?")
+        key = self._headers.get("sec-websocket-key", "")
+        request = Request(
+            "GET", path, query, self._headers, b"", self._peer, upgrade=partial(self.upgrade, answer, key)
+        )
+        self._queue.append((request, answer))
+        self._reset_message()
+        self._in_head = False
 
     def _without_upgrade(self) -> bytes:
         """The head just parsed, without its wish for a protocol that we do not know: the parser would skip its body."""

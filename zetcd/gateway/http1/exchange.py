@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from zetcd.base import limits
+from zetcd.gateway.http1.websocket import Socket
 
 Headers = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A complete request. path: the raw target without query; headers: names in lower case, repeated ones joined."""
+    """A complete request. path: the raw target without query; headers: names in lower case, repeated ones joined.
+
+    upgrade: a websocket is asked for; instead of an answer through its exchange, this makes the connection one, and
+    sends these headers with that. None: none is, or HTTP/2 or HTTP/1.0 was spoken.
+    """
 
     method: str
     path: str
@@ -20,6 +25,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     peer: str
+    upgrade: Callable[[Headers], Socket] | None = None
 
 
 class Exchange(Protocol):

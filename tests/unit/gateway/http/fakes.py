@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,44 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     peer: str = "127.0.0.1:1"
+    upgrade: Callable[[list[tuple[str, str]]], "Socket"] | None = None
+
+
+class Socket:
+    """A websocket. room: how many messages are taken before a `send` is False."""
+
+    def __init__(self, room: int = 1000) -> None:
+        self.waiting: deque[bytes] = deque()
+        self.sent: list[bytes] = []
+        self.ended = self.ignored = False
+        self.room = room
+        self.on_readable: Callable[[], None] | None = None
+        self.on_cancel: Callable[[], None] | None = None
+        self.on_writable: Callable[[], None] | None = None
+
+    def take(self) -> bytes | None:
+        return self.waiting.popleft() if self.waiting else None
+
+    def ignore(self) -> None:
+        self.ignored = True
+
+    def send(self, text: bytes) -> bool:
+        assert not self.ended
+        self.sent.append(text)
+        return len(self.sent) < self.room
+
+    def end(self) -> None:
+        assert not self.ended
+        self.ended = True
+
+    def say(self, *texts: str) -> None:
+        """Messages of the client."""
+        self.waiting += [text.encode() for text in texts]
+        if self.on_readable is not None:
+            self.on_readable()
+
+    def json(self) -> list[Any]:
+        return [json.loads(text) for text in self.sent]
 
 
 class Exchange:
@@ -171,6 +210,21 @@ class World:
         data = body.encode() if isinstance(body, str) else body
         self.handler(Request(method, path, query, named, data), exchange)
         return exchange
+
+    def websocket(self, target: str, *texts: str, room: int = 1000, **headers: str) -> tuple[Exchange, Socket]:
+        """A websocket, with messages that came with the handshake."""
+        exchange, socket = Exchange(room), Socket(room)
+        named = {"sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
+        named |= {name.replace("_", "-"): text for name, text in headers.items()}
+
+        def upgrade(agreed: list[tuple[str, str]]) -> Socket:
+            exchange.status, exchange.headers = 101, agreed
+            socket.say(*texts)
+            return socket
+
+        path, _, query = target.partition("?")
+        self.handler(Request("GET", path, query, named, upgrade=upgrade), exchange)
+        return exchange, socket
 
     def post(self, target: str, body: bytes | str = b"{}", room: int = 1000, **headers: str) -> Exchange:
         return self.ask("POST", target, body, room, **headers)
