@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from zetcd.actors.calls import Call
 from zetcd.base import errors
 from zetcd.base.errors import Error
@@ -34,9 +36,6 @@ if TYPE_CHECKING:
     from zetcd.actors.api_actor import ApiActor
     from zetcd.actors.clients import Ticket
     from zetcd.wire.results import AuthIs, Done, Failed, Named, Permitted
-
-HASH_BYTES = 60
-"""Of bcrypt's text."""
 
 
 def _change(actor: ApiActor, ticket: Ticket, index: int, command: AuthCommand | Error, size: int) -> None:
@@ -90,29 +89,23 @@ def user_add(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserAddR
     command = users.user_add(request)
     if isinstance(command, Error) or command.no_password:
         _change(actor, ticket, index, command, len(request.name))
-        return
-    name = command.name
-
-    def then(hashed: bytes) -> None:
-        _change(actor, ticket, index, UserAdd(name, hashed), len(name) + HASH_BYTES)
-
-    actor.hashing.hash(ticket, index, request.password, then)
+    else:
+        actor.hashing.hash(ticket, index, request.password, partial(_with_hash, actor, ticket, index, command))
 
 
 def user_change_password(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserChangePasswordRequest) -> None:
-    """Auth.UserChangePassword; an empty password is, as in etcd since 3.5, none at all."""
-    name = request.name
-
-    def then(hashed: bytes) -> None:
-        _change(actor, ticket, index, UserChangePassword(name, hashed), len(name) + HASH_BYTES)
-
-    complaint = users.complaint_of_password(request.password)
-    if complaint is not None:
-        actor.refuse(ticket, index, complaint)
-    elif request.password:
-        actor.hashing.hash(ticket, index, request.password, then)
+    """Auth.UserChangePassword."""
+    command = users.user_change_password(request)
+    if isinstance(command, Error) or not request.password:
+        _change(actor, ticket, index, command, len(request.name) + len(request.hashedPassword))
     else:
-        then(b"")
+        actor.hashing.hash(ticket, index, request.password, partial(_with_hash, actor, ticket, index, command))
+
+
+def _with_hash(
+    actor: ApiActor, ticket: Ticket, index: int, command: UserAdd | UserChangePassword, hashed: bytes
+) -> None:
+    _change(actor, ticket, index, structs.replace(command, password_hash=hashed), len(command.name) + len(hashed))
 
 
 def user_delete(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserDeleteRequest) -> None:

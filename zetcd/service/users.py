@@ -4,10 +4,12 @@ What has to be known of other users and roles is for apply to judge; here stands
 Passwords are not in commands: `zetcd.actors.hashing` makes the hashes that are.
 """
 
+from base64 import b64decode
+
 from zetcd.base import errors, limits
 from zetcd.base.errors import Error
 from zetcd.wire import auth
-from zetcd.wire.entry import PermissionType, RoleAdd, RoleGrantPermission, UserAdd
+from zetcd.wire.entry import PermissionType, RoleAdd, RoleGrantPermission, UserAdd, UserChangePassword
 
 PERMISSION_TYPES = frozenset(PermissionType)
 OPEN_END = b"\0"
@@ -18,13 +20,19 @@ def user_add(request: auth.UserAddRequest) -> UserAdd | Error:
     no_password = request.options is not None and request.options.no_password
     complaint = _complaint_of_name(request.name, errors.USER_EMPTY)
     if complaint is None and not no_password:
-        complaint = complaint_of_password(request.password)
+        complaint = _complaint_of_password(request.password)
     return complaint or UserAdd(request.name, no_password=no_password)
 
 
-def complaint_of_password(password: str) -> Error | None:
-    """bcrypt would leave out what goes beyond, so that other passwords would fit as well."""
-    return errors.PASSWORD_TOO_LONG if len(password.encode()) > limits.PASSWORD_BYTES_MAX else None
+def user_change_password(request: auth.UserChangePasswordRequest) -> UserChangePassword | Error:
+    """Auth.UserChangePassword, its hash still missing if there is a password. If there is none, ``hashedPassword`` (the
+    hash in base64) counts, as in etcd 3.5; without that, too, no password fits any more."""
+    if request.password:
+        return _complaint_of_password(request.password) or UserChangePassword(request.name)
+    try:
+        return UserChangePassword(request.name, b64decode(request.hashedPassword, validate=True))
+    except ValueError:
+        return errors.NO_PASSWORD_USER
 
 
 def role_add(request: auth.RoleAddRequest) -> RoleAdd | Error:
@@ -42,6 +50,11 @@ def role_grant_permission(request: auth.RoleGrantPermissionRequest) -> RoleGrant
     if not perm.key or (perm.range_end and perm.range_end != OPEN_END and perm.range_end <= perm.key):
         return errors.INVALID_AUTH_MANAGEMENT
     return RoleGrantPermission(request.name, perm.permType, perm.key, perm.range_end)
+
+
+def _complaint_of_password(password: str) -> Error | None:
+    """bcrypt would leave out what goes beyond, so that other passwords would fit as well."""
+    return errors.PASSWORD_TOO_LONG if len(password.encode()) > limits.PASSWORD_BYTES_MAX else None
 
 
 def _complaint_of_name(name: str, empty: Error) -> Error | None:

@@ -23,7 +23,7 @@ class Exclusion(NamedTuple):
 
 COUNTS = "counts three members"
 STOPS = "stops two of three members, by their names"
-USERS = "needs users and passwords, which zetcd does not keep yet (it says so: UNIMPLEMENTED)"
+USERS = "enables authentication, which zetcd cannot yet (it says so: UNIMPLEMENTED); users and roles are kept"
 
 EXCLUSIONS: tuple[Exclusion, ...] = (
     Exclusion("aetcd", "test_member_list", EVERY, ONE, COUNTS),
