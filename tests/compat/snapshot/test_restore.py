@@ -122,3 +122,69 @@ def compare(dealer: Dealer, gateway: Gateway, revision: int, *, forgetful: bool)
     # Both go on from the same place.
     ours, theirs = both("put", key=b"next", value=b"1", prev_kv=True)
     assert ours["header"]["revision"] == theirs["header"]["revision"] == revision + 1
+
+
+@pytest.mark.parametrize("version", ["3.4", "3.5"])
+def test_an_etcd_started_from_it_has_its_users_and_takes_their_passwords(version: str, tmp_path: Path) -> None:
+    """Roles, permissions, and after `auth enable` on that etcd what they allow."""
+    program = binary(version)
+    if program is None or not TOOLS[version].exists():
+        pytest.skip(f"needs etcd {version} and its tools")
+    with Member(tmp_path / "zetcd") as member, Dealer(member.endpoint) as dealer:
+        for request in USERS:
+            assert "error" not in dealer.call(request), request
+        data, _ = take(dealer)
+    file = tmp_path / "snapshot.db"
+    file.write_bytes(data + hashlib.sha256(data).digest())
+    etcd = Etcd(program, tmp_path / "etcd")
+    etcd.reserve()
+    restored(version, file, etcd)
+    etcd.start()
+    try:
+
+        def ctl(*words: str) -> str:
+            command = ["/usr/bin/etcdctl", f"--endpoints={etcd.url}", *words]
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=60, env={"ETCDCTL_API": "3"}
+            )
+            return done.stdout or done.stderr.splitlines()[-1]
+
+        assert ctl("user", "get", "ann") == "User: ann\nRoles: r s\n"
+        assert ctl("user", "get", "ann", "--detail") == DETAIL
+        assert ctl("user", "list") == "ann\nbob\nroot\n"
+        assert ctl("auth", "enable") == "Authentication Enabled\n"
+        assert ctl("put", "k/1", "v", "--user=ann:secret") == "OK\n"
+        assert ctl("put", "k/1", "v", "--user=ann:first").endswith("invalid user ID or password")
+        assert ctl("put", "l/1", "v", "--user=ann:secret").endswith("permission denied")
+        assert ctl("get", "k/1", "--user=bob:x").endswith("password was given for no password user")
+        assert ctl("role", "list", "--user=root:r00t") == "r\ns\n"
+    finally:
+        etcd.stop()
+
+
+USERS: tuple[dict[str, Any], ...] = (
+    {"op": "role_add", "name": "r"},
+    {"op": "role_add", "name": "s"},
+    {"op": "role_grant_permission", "name": "r", "perm": {"permType": 2, "key": b"k/", "range_end": b"k0"}},
+    {"op": "role_grant_permission", "name": "s", "perm": {"permType": 0, "key": b"x", "range_end": b"\x00"}},
+    {"op": "user_add", "name": "ann", "password": "first"},
+    {"op": "user_change_password", "name": "ann", "password": "secret"},
+    {"op": "user_grant_role", "user": "ann", "role": "s"},
+    {"op": "user_grant_role", "user": "ann", "role": "r"},
+    {"op": "user_add", "name": "bob", "options": {"no_password": True}},
+    {"op": "user_add", "name": "root", "password": "r00t"},
+    {"op": "user_grant_role", "user": "root", "role": "root"},
+)
+DETAIL = """User: ann
+
+Role r
+KV Read:
+	[k/, k0) (prefix k/)
+KV Write:
+	[k/, k0) (prefix k/)
+
+Role s
+KV Read:
+	[x, <open ended>
+KV Write:
+"""
