@@ -14,7 +14,7 @@ RUN_S = 1_800
 
 
 def fuzz(target: str, runs: int, artifacts: Path, seed: int, *, longest: int = 1_024) -> None:
-    """`target` is a program of this directory. What fails is left in `artifacts`. seed 0: a fresh one; longest: bytes."""
+    """`target` is a program of this directory; longest: input, in bytes. seed 0: a new one. Faults go to artifacts."""
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("atheris is not installed")
     bounds = [f"-max_len={longest}", "-len_control=0", "-rss_limit_mb=768", "-timeout=10"]

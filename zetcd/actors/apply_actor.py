@@ -20,7 +20,7 @@ from zetcd.actors.api_link import ApiLink
 from zetcd.actors.deferred_reads import DeferredReads
 from zetcd.actors.flushing import Flusher
 from zetcd.actors.lease_load import Load
-from zetcd.actors.measuring import COMPACTION, COMPACTION_BOUNDS, Meters, measured, of_apply
+from zetcd.actors.measuring import COMPACTION, COMPACTION_BOUNDS, Meters, measured, meters_of_apply, of_apply
 from zetcd.actors.parked_reads import Context, ParkedReads
 from zetcd.actors.reads import Reads
 from zetcd.actors.snapshots import Snapshots
@@ -107,6 +107,7 @@ class ApplyActor(Actor):
         self._parked = ParkedReads()
         self.deferred = DeferredReads(machine)
         self._reads = Reads(machine, self.deferred)
+        self.long_reads = self._reads.long
         self._serve_from = NEVER  # the applied index from which on reads are answered (rule 21)
         self._recovered = False
         self._flushing: Flush | None = None
@@ -272,7 +273,7 @@ class ApplyActor(Actor):
         self._reads.on_credit(api)
 
     def _on_measure(self, peer: Peer, message: Measure) -> None:
-        self.send(peer, measured(message, "apply", of_apply(self), self.meters))
+        self.send(peer, measured(message, "apply", of_apply(self), meters_of_apply(self)))
 
     def _set_level(self) -> None:
         self.machine.event_level = max((api.level for api in self._apis.values()), default=0)

@@ -37,6 +37,10 @@ class AskedReads:
         self._raft = raft
         self._to_apply = to_apply
         self._core: Core | None = None
+        self.counters = {
+            "failed": 0,
+            "slow": 0,
+        }  # contexts; slow: for as long as a request may take there was no leader
         self._waiting: dict[Context, Peer] = {}  # of those that want ReadConfirmed
         self._held: dict[Context, int] = {}  # for the next leader, until then
         self._asked_again: dict[Context, int] = {}
@@ -71,6 +75,7 @@ class AskedReads:
     def _fail(self, contexts: list[Context], error: Error) -> None:
         """Tell who asked: lease itself, or apply, which holds an api's parked reads."""
         parked = []
+        self.counters["failed"] += len(contexts)
         for context in contexts:
             asker = self._waiting.pop(context, None)
             if asker is None:
@@ -128,6 +133,7 @@ class AskedReads:
             late = [context for context, until_ms in self._held.items() if until_ms <= now_ms]
             for context in late:
                 del self._held[context]
+            self.counters["slow"] += len(late)
             self._fail(late, LEADER_CHANGED)
             self.on_leader()
         if self._asked_again:

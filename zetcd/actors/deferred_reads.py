@@ -41,7 +41,7 @@ class DeferredReads:
         self._files: Thread | None = None
         self._sweeps: list[tuple[ApiLink, int, int]] = []
         self._defragments: list[tuple[ApiLink, int]] = []
-        self._defragmenting = False
+        self.defragmenting = False
         self._defragment_from = 0  # the flush that has to be over first
         self.handlers: dict[type, Callable[[ApiLink, int, Any], None]] = {
             CompactWait: self._on_compact_wait,
@@ -78,7 +78,7 @@ class DeferredReads:
             self._sweeps = [item for item in self._sweeps if item[2] > swept]
 
     def _on_defragment(self, api: ApiLink, sequence: int, _query: Defragment) -> None:
-        if not self._defragmenting:
+        if not self.defragmenting:
             self._defragment_from = self._machine.next_flush
         self._defragments.append((api, sequence))
 
@@ -90,14 +90,14 @@ class DeferredReads:
     def end_turn(self) -> None:
         """A slice of a snapshot; the compaction of the files, once they hold what was written when it was asked for."""
         self.exports.end_turn()
-        if self._defragments and not self._defragmenting and self._defragment_from <= self._machine.flushes:
-            self._defragmenting = True
+        if self._defragments and not self.defragmenting and self._defragment_from <= self._machine.flushes:
+            self.defragmenting = True
             if self._files is not None:
                 self._files.submit(_Files(self._machine))
 
     def on_defragmented(self) -> None:
         """All files have been compacted once; whoever asked in the meantime is answered, too."""
-        self._defragmenting = False
+        self.defragmenting = False
         revision = self._machine.revision
         for api, sequence in self._defragments:
             api.replies.append((sequence, Done(revision)))

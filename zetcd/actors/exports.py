@@ -48,6 +48,11 @@ class Exports:
         self._scratches = scratches
         self._open: dict[tuple[ApiLink, int], _Open] = {}
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
     # -- from api --------------------------------------------------------------------------------------------------
     def open(self, api: ApiLink, sequence: int, query: OpenExport) -> None:
         """A new snapshot."""

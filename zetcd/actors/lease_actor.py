@@ -21,9 +21,10 @@ from msgspec import structs
 from zetcd.actors.actor import Actor, Peer
 from zetcd.actors.lease_forwarding import VISITOR, Away, Visitors
 from zetcd.actors.lease_forwarding import Ask as _Ask
-from zetcd.actors.measuring import measured, of_lease
+from zetcd.actors.measuring import LEASE_TTL, LEASE_TTL_BOUNDS, measured, of_lease
 from zetcd.base import limits
 from zetcd.base.errors import LEADER_CHANGED, NO_LEADER, NOT_LEADER, TIMEOUT, Error
+from zetcd.base.meter import Meter
 from zetcd.base.settings import Settings
 from zetcd.lease.lessor import Lessor
 from zetcd.wire.entry import Command, Entry, LeaseCheckpoint, encode_entries
@@ -61,6 +62,7 @@ class LeaseActor(Actor):
     def __init__(self, settings: Settings, incarnation: int) -> None:
         super().__init__()
         self.lessor = Lessor(settings.election_timeout_ms, settings.lease_checkpoint_interval_ms)
+        self.ttls = Meter(LEASE_TTL_BOUNDS)  # of leases granted in this life
         self.counters = {"keep_alives": 0, "revocations": 0, "checkpointed": 0, "resets": 0, "refused": 0}
         self._origin = incarnation
         self._sequence = 1
@@ -140,7 +142,7 @@ class LeaseActor(Actor):
         return self._loaded and self._standing is not None and self._standing.leader != 0
 
     def _on_measure(self, peer: Peer, message: Measure) -> None:
-        self.send(peer, measured(message, "lease", of_lease(self)))
+        self.send(peer, measured(message, "lease", of_lease(self), {LEASE_TTL: self.ttls}))
 
     # -- requests --------------------------------------------------------------------------------------------------
     def _on_ask(self, peer: Peer, message: KeepAlive | TimeToLive) -> None:
@@ -245,6 +247,7 @@ class LeaseActor(Actor):
     def _on_changes(self, _peer: Peer, message: LeaseChanges) -> None:
         lessor = self.lessor
         for row in message.granted:
+            self.ttls.observe_ns(row.ttl * 1_000_000_000)
             self._revoking.pop(row.id, None)
             lessor.granted(row)
         for row in message.checkpointed:

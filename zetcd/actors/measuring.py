@@ -8,17 +8,18 @@ Nothing is sent while nobody asks, and what is counted is counted anyway, or a b
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zetcd.base import limits
-from zetcd.host.process import resident_bytes
+from zetcd.host.process import usage
 from zetcd.wire.entry import DeleteRange, Put, Txn
 from zetcd.wire.local import Measure, Measured
 from zetcd.wire.replies import Histogram, MetricsReply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from zetcd.actors.actor import Peer
     from zetcd.actors.api_actor import ApiActor
@@ -29,13 +30,31 @@ if TYPE_CHECKING:
     from zetcd.base.meter import Meter
 
 WAL_SYNC = "etcd_disk_wal_fsync_duration_seconds"
+WAL_BYTES = "etcd_disk_wal_write_bytes_total"
 COMMIT = "etcd_disk_backend_commit_duration_seconds"
 DEFRAG = "etcd_disk_backend_defrag_duration_seconds"
+DEFRAG_BOUNDS = tuple(0.1 * 2**at for at in range(13))
 COMPACTION = "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds"
 COMPACTION_BOUNDS = tuple(100.0 * 2**at for at in range(14))
 """Milliseconds: etcd's buckets of it."""
 MEMORY = "process_resident_memory_bytes"
 """Prometheus' name, which etcdctl's `check datascale` reads: of wal, raft, apply, lease and the api process asked."""
+TOGETHER: dict[str, Callable[[float, float], float]] = {
+    MEMORY: operator.add,
+    "process_virtual_memory_bytes": operator.add,
+    "process_cpu_seconds_total": operator.add,
+    "process_open_fds": operator.add,
+    "process_max_fds": min,
+    "process_start_time_seconds": min,
+}
+"""How what those processes say of themselves becomes what the member says."""
+ROUND_TRIP = "etcd_network_peer_round_trip_time_seconds"
+BACKEND_SNAPSHOT = "etcd_disk_backend_snapshot_duration_seconds"
+BACKEND_SNAPSHOT_BOUNDS = tuple(0.01 * 2**at for at in range(17))
+SNAPSHOT_SEND = "etcd_network_snapshot_send_total_duration_seconds"
+LEASE_TTL = "etcd_debugging_lease_ttl_total"
+LEASE_TTL_BOUNDS = tuple(1.0 * 2**at for at in range(24))
+"""Seconds: etcd's buckets of them."""
 Meters = dict[str, "Meter"]
 
 
@@ -43,7 +62,7 @@ def measured(message: Measure, role: str, series: Mapping[str, float], meters: M
     """The answer to message."""
     histograms = {name: meter.values for name, meter in (meters or {}).items()}
     numbers = {name: float(value) for name, value in series.items()}  # a bool would not decode as one
-    numbers[MEMORY] = float(resident_bytes())
+    numbers |= usage()
     return Measured(message.serial, role, numbers, histograms)
 
 
@@ -54,6 +73,8 @@ def of_raft(actor: RaftActor) -> dict[str, float]:
     series: dict[str, float] = {
         "etcd_server_heartbeat_send_failures_total": peers.counters.unsent,
         "etcd_server_leader_changes_seen_total": actor.leader_changes,
+        "etcd_server_read_indexes_failed_total": actor.reads.counters["failed"],
+        "etcd_server_slow_read_indexes_total": actor.reads.counters["slow"],
     }
     if core is not None:
         log = core.log
@@ -71,14 +92,25 @@ def of_raft(actor: RaftActor) -> dict[str, float]:
         labels = f'{{Local="{local}",Remote="{member:x}"}}'
         series[f"etcd_network_known_peers{labels}"] = 1
         series[f"etcd_network_active_peers{labels}"] = member in peers.active
+    for member, traffic in peers.traffic.items():
+        series[f'etcd_network_disconnected_peers_total{{Local="{local}",Remote="{member:x}"}}'] = traffic.cut
+        series[f'etcd_network_peer_sent_bytes_total{{To="{member:x}"}}'] = traffic.sent_bytes
+        series[f'etcd_network_peer_sent_failures_total{{To="{member:x}"}}'] = traffic.unsent
+        series[f'etcd_network_peer_received_bytes_total{{From="{member:x}"}}'] = traffic.received_bytes
     return series
+
+
+def meters_of_raft(actor: RaftActor) -> Meters:
+    """How long other members take to answer heartbeats."""
+    return {f'{ROUND_TRIP}{{To="{member:x}"}}': each.round_trips for member, each in actor.peers.traffic.items()}
 
 
 def of_apply(actor: ApplyActor) -> dict[str, float]:
     """The store."""
     machine, counters = actor.machine, actor.counters
     status, changes = machine.figures(), machine.commands
-    return {
+    snapshots, deferred = actor.snapshots, actor.deferred
+    series: dict[str, float] = {
         "etcd_mvcc_db_total_size_in_bytes": status.db_bytes,
         "etcd_mvcc_db_total_size_in_use_in_bytes": status.db_bytes_in_use,
         "etcd_debugging_mvcc_keys_total": status.keys,
@@ -89,12 +121,30 @@ def of_apply(actor: ApplyActor) -> dict[str, float]:
         "etcd_mvcc_delete_total": changes[DeleteRange],
         "etcd_mvcc_txn_total": changes[Txn],
         "etcd_mvcc_range_total": counters["reads"],
+        "etcd_mvcc_db_open_read_transactions": len(actor.long_reads) + deferred.exports.count + len(snapshots.sending),
+        "etcd_debugging_mvcc_db_total_size_in_bytes": status.db_bytes,
+        "etcd_debugging_mvcc_put_total": changes[Put],
+        "etcd_debugging_mvcc_delete_total": changes[DeleteRange],
+        "etcd_debugging_mvcc_txn_total": changes[Txn],
+        "etcd_debugging_mvcc_range_total": counters["reads"],
+        "etcd_debugging_mvcc_db_compaction_keys_total": machine.swept_rows,
+        "etcd_disk_defrag_inflight": deferred.defragmenting,
+        "etcd_server_snapshot_apply_in_progress_total": snapshots.receiving,
         "etcd_debugging_lease_granted_total": counters["granted"],
         "etcd_debugging_lease_revoked_total": counters["revoked"],
-        "etcd_network_snapshot_send_success": actor.snapshots.counters["sent"],
-        "etcd_network_snapshot_send_failures": actor.snapshots.counters["failed"],
-        "etcd_network_snapshot_send_inflights_total": len(actor.snapshots.sending),
     }
+    for member, counts in snapshots.tried.items():
+        to = f'{{To="{member:x}"}}'
+        series[f"etcd_network_snapshot_send_success{to}"] = counts.sent
+        series[f"etcd_network_snapshot_send_failures{to}"] = counts.failed
+        series[f"etcd_network_snapshot_send_inflights_total{to}"] = member in snapshots.sending
+    return series
+
+
+def meters_of_apply(actor: ApplyActor) -> Meters:
+    """The disk's, and how long snapshots to other members took."""
+    tried = actor.snapshots.tried.items()
+    return actor.meters | {f'{SNAPSHOT_SEND}{{To="{member:x}"}}': counts.took for member, counts in tried}
 
 
 def of_lease(actor: LeaseActor) -> dict[str, float]:
@@ -158,9 +208,7 @@ class Measuring:
         if now is None or message.serial != now.serial:
             return  # too late
         now.missing.pop(message.role, None)
-        memory = now.series.get(MEMORY, 0.0) + message.series.get(MEMORY, 0.0)
-        now.series |= message.series
-        now.series[MEMORY] = memory
+        _merge(now.series, message.series)
         now.histograms |= {name: Histogram(*values) for name, values in message.histograms.items()}
         if not now.missing:
             self._finish(now)
@@ -173,7 +221,9 @@ class Measuring:
     def _finish(self, now: _Round) -> None:
         self._round = None
         actor = self._actor
-        now.series[MEMORY] = now.series.get(MEMORY, 0.0) + resident_bytes()
+        _merge(now.series, usage())
+        now.series["os_fd_used"] = now.series.get("process_open_fds", 0.0)
+        now.series["os_fd_limit"] = now.series["process_max_fds"]
         reply = MetricsReply(
             actor.header(actor.revision),
             own(actor),
@@ -184,6 +234,12 @@ class Measuring:
         )
         for ticket, index in now.askers:
             actor.answer(ticket, index, reply)
+
+
+def _merge(series: dict[str, float], more: Mapping[str, float]) -> None:
+    for name, value in more.items():
+        together = TOGETHER.get(name)
+        series[name] = value if together is None or name not in series else together(series[name], value)
 
 
 def own(actor: ApiActor) -> dict[str, int]:

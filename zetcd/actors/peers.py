@@ -11,10 +11,11 @@
 - Nothing a peer sends ends the process: what does not decode, or speaks for somebody else, is counted and dropped.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from zetcd.actors.peer_traffic import PeerTraffic
 from zetcd.base import limits
 from zetcd.base.errors import WireError
 from zetcd.wire.local import MemberList
@@ -27,6 +28,8 @@ from zetcd.wire.peer import (
     Append,
     BetweenMembers,
     Forward,
+    Heartbeat,
+    HeartbeatReply,
     MembersAnswer,
     MembersAsk,
     PeerHello,
@@ -104,6 +107,10 @@ class Peers:
         self.cluster = 0
         self.member = 0
         self.counters = PeerCounters()
+        self.traffic: dict[int, PeerTraffic] = {}
+        """By member; those to which lanes lead."""
+        self.clock_ns: Callable[[], int] = lambda: 0
+        """The host's, for the time that answers take."""
         self.lanes: dict[tuple[int, int], Lane] = {}
         self.changed = False
         """Whether lanes came or went: the host opens and closes sockets, and clears it."""
@@ -117,6 +124,7 @@ class Peers:
         self._routes: dict[tuple[int, int], bytes] = {}
         self._answers: list[tuple[bytes, bytes]] = []
         self._leaving: Sequence[BetweenMembers] = ()  # in the frame that the host is sending
+        self._leaving_bytes = 0
         self._returned: list[Forward] = []
         self._told: dict[tuple[int, str], None] = {}  # refusals that are in the log already
         self._now_ms = 0
@@ -148,6 +156,7 @@ class Peers:
         if self.known is not None:
             wanted |= {row[0]: tuple(row[2]) for row in self.known.members}
         wanted.pop(self.member, None)
+        self.traffic = {member: self.traffic.get(member) or PeerTraffic() for member in wanted}
         for at, lane in list(self.lanes.items()):
             if wanted.get(lane.member) != lane.urls:
                 del self.lanes[at]
@@ -204,8 +213,9 @@ class Peers:
             elif not lane.said and lane.kind == CONTROL and lane.resume_at_ms <= self._now_ms and self.member:
                 # So that a wrong address shows before anything is to be sent.
                 lane.resume_at_ms = self._now_ms + limits.PEER_HELLO_MS
-                self._leaving = ()
-                yield lane.key, encode_peer_frame([self._hello(lane)])
+                hello = encode_peer_frame([self._hello(lane)])
+                self._leaving, self._leaving_bytes = (), len(hello)
+                yield lane.key, hello
 
     def _frames(self, lane: Lane, queue: list[BetweenMembers]) -> Iterable[tuple[LaneKey, bytes]]:
         if lane.kind == DATA:
@@ -221,7 +231,9 @@ class Peers:
 
     def _frame(self, lane: Lane, messages: list[BetweenMembers]) -> bytes:
         self._leaving = messages
-        return encode_peer_frame(messages if lane.said else [self._hello(lane), *messages])
+        frame = encode_peer_frame(messages if lane.said else [self._hello(lane), *messages])
+        self._leaving_bytes = len(frame)
+        return frame
 
     def _hello(self, lane: Lane) -> PeerHello:
         return PeerHello(
@@ -232,14 +244,25 @@ class Peers:
         """The frame has left."""
         lane = self.lanes[key[:2]]
         lane.said, lane.left_ms = True, self._now_ms
+        traffic = self.traffic[key[0]]
+        traffic.sent_bytes += self._leaving_bytes
+        if lane.kind == CONTROL and any(type(message) is Heartbeat for message in self._leaving):
+            traffic.asked(self.clock_ns())
 
     def on_unsent(self, key: LaneKey) -> None:
         """Nobody is connected there, or too much waits already. After a while of that another URL is tried."""
         self.counters.unsent += 1
+        self.traffic[key[0]].unsent += 1
         lane = self.lanes[key[:2]]
         if self._now_ms - lane.left_ms >= limits.PEER_CONNECT_MAX_MS:
             self._turn_elsewhere(lane)
         self._returned += [message for message in self._leaving if type(message) is Forward]
+
+    def on_disconnected(self, key: LaneKey) -> None:
+        """The connection of a control lane broke."""
+        traffic = self.traffic.get(key[0])
+        if traffic is not None:
+            traffic.disconnected()
 
     def take_returned(self) -> list[Forward]:
         """Forwards that certainly did not leave."""
@@ -274,6 +297,11 @@ class Peers:
                 self._answers.append((routing_id, encode_peer_frame([PeerUnknown(self.member)])))
             return ()
         source, target = session.member, self.member
+        traffic = self.traffic.get(source)
+        if traffic is not None:
+            traffic.received_bytes += len(data)
+            if any(type(message) is HeartbeatReply for message in messages):
+                traffic.answered(self.clock_ns())
         taken: list[BetweenMembers] = []
         for message in messages:
             if isinstance(message, BetweenMembers) and message.source == source and message.target == target:

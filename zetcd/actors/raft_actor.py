@@ -20,7 +20,7 @@ from zetcd.actors.founding import found
 from zetcd.actors.granting import Granting
 from zetcd.actors.handover import Handover
 from zetcd.actors.lease_relay import LeaseRelay
-from zetcd.actors.measuring import measured, of_raft
+from zetcd.actors.measuring import measured, meters_of_raft, of_raft
 from zetcd.actors.peers import Peers
 from zetcd.actors.pipeline import Pipeline
 from zetcd.actors.proposals import Proposals
@@ -258,7 +258,7 @@ class RaftActor(Actor):
             self.send(peer, Refused(message.first_sequence, 1, error.code, error.message))
 
     def _on_measure(self, peer: Peer, message: Measure) -> None:
-        self.send(peer, measured(message, "raft", of_raft(self)))
+        self.send(peer, measured(message, "raft", of_raft(self), meters_of_raft(self)))
         self._measuring[peer] = message
         if self._wal is not None:
             self.send(self._wal, message)

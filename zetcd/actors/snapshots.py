@@ -14,13 +14,15 @@
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from zetcd.actors.actor import Actor, Peer
 from zetcd.base import limits
 from zetcd.base.errors import Fatal, WireError
+from zetcd.base.meter import Meter
 from zetcd.snapshot.pace import Pace
-from zetcd.snapshot.receiving import Receiver, Stage
+from zetcd.snapshot.receiving import Phase, Receiver, Stage
 from zetcd.snapshot.sending import Sender
 from zetcd.state.machine import Machine
 from zetcd.wire.local import Install, Relay, SnapshotArrived, SnapshotSent, SnapshotUnwanted, SnapshotWanted
@@ -34,14 +36,28 @@ class Stores(Protocol):
         """The snapshot at (index, term) is the store from now on, durably."""
 
 
+_SEND_BOUNDS = tuple(0.1 * 2**at for at in range(10))  # s, etcd's
+
+
+@dataclass(slots=True)
+class Tried:
+    """Transfers to one member that are over. took: those that succeeded."""
+
+    sent: int = 0
+    failed: int = 0
+    took: Meter = field(default_factory=lambda: Meter(_SEND_BOUNDS))
+
+
 class Snapshots:
     """Both sides; receives only once it is attached. arrived: position of a complete snapshot that an earlier life of
     the process has left, or (0, 0)."""
 
     def __init__(self, actor: Actor, machine: Machine) -> None:
         self.arrived = (0, 0)
-        self.counters = {"sent": 0, "failed": 0, "undecodable": 0}
+        self.counters = {"undecodable": 0}
+        self.tried: dict[int, Tried] = {}
         self.sending: dict[int, Sender] = {}
+        self._began_ms: dict[int, int] = {}
         self.receiver: Receiver | None = None
         self._actor = actor
         self._machine = machine
@@ -114,6 +130,11 @@ class Snapshots:
             sender.on_tick(now_ms)
 
     @property
+    def receiving(self) -> bool:
+        """Whether the store of another member is on its way to this one, or being installed."""
+        return self.receiver is not None and self.receiver.phase != Phase.IDLE
+
+    @property
     def busy(self) -> bool:
         """Whether `end_turn` would read another chunk at once."""
         return self._pace.open and any(sender.may_step for sender in self.sending.values())
@@ -144,6 +165,8 @@ class Snapshots:
             elif len(self.sending) < limits.SNAPSHOTS_SENDING_MAX:
                 term = self._waiting.pop(member)
                 position, rows = self._machine.pin()
+                self.tried.setdefault(member, Tried())
+                self._began_ms[member] = self._now_ms
                 self.sending[member] = Sender(term, self._next_serial, position, rows, self._now_ms)
                 self._tell(SnapshotSent(member, position[0], pinned=True))
 
@@ -162,7 +185,12 @@ class Snapshots:
                 self._tell(Relay(member, encode_snapshot(message)))
             if sender.done:
                 del self.sending[member]
-                self.counters["sent" if sender.installed else "failed"] += 1
+                tried, took_ms = self.tried[member], self._now_ms - self._began_ms.pop(member)
+                if sender.installed:
+                    tried.sent += 1
+                    tried.took.observe_ns(took_ms * 1_000_000)
+                else:
+                    tried.failed += 1
                 self._tell(SnapshotSent(member, sender.installed))
 
     def _tell(self, message: Relay | SnapshotSent | SnapshotArrived) -> None:

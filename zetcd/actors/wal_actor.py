@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from zetcd.actors.actor import Actor, Peer
-from zetcd.actors.measuring import Meters, measured
+from zetcd.actors.measuring import WAL_BYTES, Meters, measured
 from zetcd.base import limits
 from zetcd.base.errors import Fatal
 from zetcd.base.ids import Epoch
@@ -110,7 +110,7 @@ class WalActor(Actor):
             elif isinstance(message, Recover):
                 self._on_recover(peer)
             elif isinstance(message, Measure):
-                self.send(peer, measured(message, "wal", {}, self.meters))
+                self.send(peer, measured(message, "wal", {WAL_BYTES: self.log.written}, self.meters))
             else:
                 raise Fatal(f"wal does not take {type(message).__name__} from {peer.role}")
 

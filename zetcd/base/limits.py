@@ -82,6 +82,7 @@ WEBSOCKET_FRAGMENT_BYTES_MIN = 128  # a shorter one that does not end its messag
 # -- JSON and plain HTTP (owner: gateway) ----------------------------------------------------------
 JSON_REQUESTS_PER_TURN = 64  # of the body of one stream; the rest is read in the next turns
 JSON_VALUES_MAX = 20_000  # and escapes, in a text that takes the slow reader; and in one list of a request
+CLIENT_VERSIONS_COUNTED_MAX = 64  # that clients name, each a series of /metrics; further ones count as unknown
 HEALTH_TIMEOUT_MS = 7_000  # for each answer of the member that /health waits for: etcd's ReqTimeout
 
 # -- watch (owner: api) ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ its other end is gone, long before silence does. One that only broke is opened a
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from struct import Struct
 from typing import Protocol
 
@@ -14,7 +15,7 @@ import zmq
 
 from zetcd.base import limits
 from zetcd.base.settings import Settings
-from zetcd.host import sockets
+from zetcd.host import clock, sockets
 from zetcd.host.loop import MORE, NOBLOCK, Loop
 from zetcd.wire.peer import CONTROL
 
@@ -36,6 +37,7 @@ class Peers(Protocol):
     incarnation: int
     changed: bool
     look_due: bool
+    clock_ns: Callable[[], int]
 
     def wanted(self) -> Mapping[LaneKey, str]: ...
     def take_frames(self) -> Iterable[tuple[LaneKey, bytes]]: ...
@@ -43,6 +45,7 @@ class Peers(Protocol):
     def on_sent(self, key: LaneKey) -> None: ...
     def on_unsent(self, key: LaneKey) -> None: ...
     def on_answer(self, key: LaneKey, data: bytes) -> None: ...
+    def on_disconnected(self, key: LaneKey) -> None: ...
 
 
 class Raft(Protocol):
@@ -55,10 +58,11 @@ class Raft(Protocol):
 class Watch:
     """Of one lane's connection, by its socket's monitor."""
 
-    def __init__(self, dealer: "zmq.Socket[bytes]", gone: Callable[[], None]) -> None:
+    def __init__(self, dealer: "zmq.Socket[bytes]", gone: Callable[[], None], cut: Callable[[], None]) -> None:
         self.monitor: zmq.Socket[bytes] = dealer.get_monitor_socket(_EVENTS)
         self._dealer = dealer
         self._gone = gone
+        self._cut = cut
         self._to_tell = 0
 
     def take(self) -> None:
@@ -69,7 +73,10 @@ class Watch:
             self._to_tell -= 1
             self._gone()
         elif event != zmq.EVENT_CLOSED:
-            self._to_tell = _ATTEMPTS_TOLD if event == zmq.EVENT_DISCONNECTED else 0
+            self._to_tell = 0
+            if event == zmq.EVENT_DISCONNECTED:
+                self._to_tell = _ATTEMPTS_TOLD
+                self._cut()
 
     def close(self) -> None:
         """Before its socket is closed."""
@@ -91,6 +98,7 @@ class PeerPort:
         self._context = context
         self._actor = actor
         self._peers = peers
+        peers.clock_ns = clock.monotonic_ns
         self._loop = loop
         self._dealers: dict[LaneKey, zmq.Socket[bytes]] = {}
         self._watches: dict[LaneKey, Watch] = {}
@@ -158,7 +166,8 @@ class PeerPort:
             return  # an address that is none: nobody answers there
         self._dealers[key] = dealer
         if key[1] == CONTROL:
-            watch = self._watches[key] = Watch(dealer, lambda: self._actor.on_peer_gone(key[0]))
+            cut = partial(self._peers.on_disconnected, key)
+            watch = self._watches[key] = Watch(dealer, lambda: self._actor.on_peer_gone(key[0]), cut)
             self._loop.add_inlet(watch.monitor, watch.take, limits.TURN_FRAMES_MAX)
         receive, on_answer = dealer.recv, self._peers.on_answer
         self._loop.add_inlet(dealer, lambda: on_answer(key, receive(NOBLOCK)), limits.TURN_FRAMES_MAX)

@@ -13,6 +13,8 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from zetcd.base.errors import Fatal
+from zetcd.base.meter import Meter
+from zetcd.host import clock
 from zetcd.host.leveldb import LevelEngine
 from zetcd.host.process import unpin
 
@@ -22,8 +24,10 @@ _PREFIX = "scratch-"
 class Scratches:
     """Makes them, and tells so by `done_fd` and `drain`; what a killed process has left goes first."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, meter: Meter | None = None) -> None:
+        """meter is told how long each was in use."""
         self._directory = directory
+        self._meter = meter
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._made: deque[tuple[Scratch | None, Callable[[Scratch | None], None]]] = deque()
         self.done_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -45,8 +49,10 @@ class Scratches:
             scratch, done = self._made.popleft()
             done(scratch)
 
-    def remove(self, close: Callable[[], None], path: str) -> None:
-        """Close one of them, and remove its files."""
+    def remove(self, close: Callable[[], None], path: str, since_ns: int) -> None:
+        """Close one of them, made then, and remove its files."""
+        if self._meter is not None:
+            self._meter.observe_ns(clock.monotonic_ns() - since_ns)
 
         def job() -> None:
             close()
@@ -76,9 +82,10 @@ class Scratch(LevelEngine):
         super().__init__(path, sync=False)
         self._owner = owner
         self._closed = False
+        self._since_ns = clock.monotonic_ns()
 
     def close(self) -> None:
         """See `Engine`; may be called twice."""
         if not self._closed:
             self._closed = True
-            self._owner.remove(super().close, self.path)
+            self._owner.remove(super().close, self.path, self._since_ns)

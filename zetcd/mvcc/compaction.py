@@ -28,11 +28,12 @@ def check_compact(store: Store, revision: int) -> Error | None:
 class Sweeper:
     """The physical part of compaction."""
 
-    __slots__ = ("_cursor", "_store", "_target", "swept")
+    __slots__ = ("_cursor", "_store", "_target", "rows", "swept")
 
     def __init__(self, store: Store, state: State) -> None:
         self._store = store
         self.swept = state.swept  # rows up to this compact revision are gone
+        self.rows = 0  # removed in this life, former ones of keys
         self._target = state.target
         self._cursor = state.cursor, state.cursor_sub
 
@@ -73,5 +74,6 @@ class Sweeper:
         store, (revision, _) = self._store, unpack_place(place)
         if record[0] != CREATE_KIND and revision > self.swept:
             store.former.delete(former_key(record[1:], revision))
+            self.rows += 1
         if revision < self._target:
             store.log.delete(place)

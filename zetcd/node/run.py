@@ -101,7 +101,7 @@ def _raft(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byte
 
 def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[bytes]]", notifier: Notifier) -> None:
     from zetcd.actors.apply_actor import ApplyActor
-    from zetcd.actors.measuring import COMMIT, DEFRAG
+    from zetcd.actors.measuring import BACKEND_SNAPSHOT, BACKEND_SNAPSHOT_BOUNDS, COMMIT, DEFRAG, DEFRAG_BOUNDS
     from zetcd.base.meter import Meter
     from zetcd.host.flusher import Flusher
     from zetcd.host.leveldb import LevelEngine
@@ -110,7 +110,7 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     from zetcd.host.stores import Stores
     from zetcd.state.machine import Machine
 
-    commits, defragments = Meter(), Meter()
+    commits, defragments = Meter(), Meter(DEFRAG_BOUNDS)
     flusher = Flusher(commits)
     stores = Stores(settings.member_dir, sync=not settings.unsafe_no_fsync)
     arrived = stores.tidy()
@@ -120,7 +120,8 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     receiver = actor.snapshots.attach(stage, stores, arrived)
     actor.meters |= {COMMIT: commits, DEFRAG: defragments}
     files = Flusher(defragments)
-    scratches = Scratches(settings.member_dir)
+    exports = actor.meters[BACKEND_SNAPSHOT] = Meter(BACKEND_SNAPSHOT_BOUNDS)
+    scratches = Scratches(settings.member_dir, exports)
     actor.deferred.attach(files, scratches)
     loop = _loop(actor, Sessions(actor, number, _incarnation(), _tracer(settings, "apply")), context, notifier)
     traced = loop.after_turn

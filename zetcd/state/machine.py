@@ -136,6 +136,11 @@ class Machine:
         return self._sweeper.swept
 
     @property
+    def swept_rows(self) -> int:
+        """Former rows of keys that this life of the process has removed."""
+        return self._sweeper.rows
+
+    @property
     def event_level(self) -> int:
         """What `Outcome.events` carries: 0 nothing, 1 events, 2 events with the former rows."""
         return self._store.event_level

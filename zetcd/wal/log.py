@@ -44,6 +44,7 @@ class Log:
         self.segments: deque[tuple[int, str]] = deque()  # (first index, name), oldest first
         self.end = 0  # where the next record goes
         self.synced = 0  # everything below is on the disk
+        self.written = 0  # bytes of turns, in this life
         self._sealed = True  # a record behind the last turn proves that it was synced
         self._file: File | None = None
         self._encoder = Encoder(0, 0)
@@ -139,6 +140,7 @@ class Log:
         assert self._file is not None
         self._file.write(self.end, encoder.finish())
         self.end += size
+        self.written += size
         self._sealed = False
 
     def _mark(self, mark: Mark) -> None:

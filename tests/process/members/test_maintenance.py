@@ -8,6 +8,7 @@ from tests.process.api.dealer import Dealer
 from tests.process.api.snapshots import take
 from tests.process.cluster import Cluster, wait_for
 from tests.unit.bolt.reading import buckets
+from zetcd.actors.measuring import ROUND_TRIP
 
 NO_LEADER = "etcdserver: no leader"
 
@@ -34,6 +35,14 @@ def test_each_member_answers_for_itself_and_without_a_leader_says_so(tmp_path: P
         for each in series.values():
             active = [value for name, value in each.items() if name.startswith("etcd_network_active_peers")]
             assert active == [1, 1]
+            for name in ("peer_sent_bytes_total{To=", "peer_received_bytes_total{From="):
+                moved = [value for key, value in each.items() if key.startswith(f"etcd_network_{name}")]
+                assert len(moved) == 2
+                assert min(moved) > 0
+        trips = leader.call({"op": "metrics"})["histograms"]
+        answered = [sum(each["counts"]) for name, each in trips.items() if name.startswith(f"{ROUND_TRIP}{{To=")]
+        assert len(answered) == 2
+        assert min(answered) > 0
 
         last = followers[0]
         with Dealer(last.endpoint) as dealer:

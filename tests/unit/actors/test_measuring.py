@@ -1,10 +1,11 @@
 """The metrics op: every process once, one round for all who ask meanwhile, and a bound for the wait."""
 
+import psutil
 import pytest
 
 from tests.unit.actors.front import Front
 from tests.unit.actors.store import Store
-from zetcd.actors.measuring import COMPACTION, MEMORY, measured, of_api
+from zetcd.actors.measuring import COMPACTION, MEMORY, TOGETHER, measured, of_api
 from zetcd.base import limits
 from zetcd.base.meter import Meter
 from zetcd.wire.codec import decode_frame, encode
@@ -49,6 +50,30 @@ def test_memory_is_the_sum_of_all_processes(front: Front) -> None:
     (reply,) = front.replies()
     assert 10e12 < reply["series"][MEMORY] < 10.1e12
     assert measured(Measure(1), "wal", {}).series[MEMORY] > 1 << 20
+
+
+def test_what_processes_take_is_put_together(front: Front) -> None:
+    front.ask({"op": "metrics"})
+    said = {
+        "process_open_fds": 1e6,
+        "process_max_fds": 3.0,
+        "process_start_time_seconds": 7.0,
+        "process_cpu_seconds_total": 1e6,
+    }
+    for role in ("raft", "apply", "lease", "wal"):
+        front.turn(front.raft if role == "wal" else getattr(front, role), Measured(1, role, said, {}))
+    series = front.replies()[0]["series"]
+    assert 4e6 < series["process_open_fds"] == series["os_fd_used"] < 4.1e6
+    assert 4e6 < series["process_cpu_seconds_total"] < 4.1e6
+    assert (series["process_max_fds"], series["os_fd_limit"], series["process_start_time_seconds"]) == (3, 3, 7)
+
+
+def test_a_process_knows_what_it_takes() -> None:
+    taken = measured(Measure(1), "wal", {}).series
+    assert {name for name in TOGETHER if name not in taken} == set()
+    assert abs(taken["process_start_time_seconds"] - psutil.Process().create_time()) < 2
+    assert taken["process_virtual_memory_bytes"] > taken[MEMORY]
+    assert taken["process_open_fds"] == psutil.Process().num_fds() - 1  # psutil counts the one that it lists them with
 
 
 def test_who_does_not_answer_is_named_and_an_answer_that_comes_late_changes_nothing(front: Front) -> None:
@@ -99,6 +124,7 @@ def test_apply_measures_how_long_compactions_take() -> None:
     assert sum(counts) == 2
     assert counts[0] == 1, "one slice"
     assert total == 150 * (2_400 // limits.COMPACTION_BATCH)
+    assert answer.series["etcd_debugging_mvcc_db_compaction_keys_total"] == 2_398, "all but the one that is current"
 
 
 def test_events_are_counted_for_each_watcher_that_gets_them(front: Front) -> None:

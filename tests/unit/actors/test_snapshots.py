@@ -215,6 +215,8 @@ def test_rule_07_the_sender_learns_that_it_is_installed_and_raft_is_told() -> No
         members.round()
     assert members.sent[1:] == [SnapshotSent(FOLLOWER, position[0])]
     assert not members.leader.actor.snapshots.sending
+    tried = members.leader.actor.snapshots.tried[FOLLOWER]
+    assert (tried.sent, tried.failed, sum(tried.took.counts)) == (1, 0, 1)
 
 
 def test_rule_07_a_receiver_that_died_is_sent_everything_again_from_the_same_view() -> None:
@@ -272,6 +274,8 @@ def test_a_leader_that_steps_down_stops_sending_and_lets_go_of_its_view() -> Non
     assert members.sent[1:] == [SnapshotSent(FOLLOWER, 0)]
     assert not members.leader.actor.snapshots.sending
     assert not members.leader.actor.busy()
+    tried = members.leader.actor.snapshots.tried[FOLLOWER]
+    assert (tried.sent, tried.failed, sum(tried.took.counts)) == (0, 1, 0)
 
 
 def test_the_pace_bounds_what_is_sent_between_two_ticks() -> None:

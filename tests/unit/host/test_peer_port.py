@@ -3,6 +3,7 @@
 import struct
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import zmq
@@ -141,10 +142,13 @@ def test_only_a_broken_connection_that_cannot_be_opened_again_tells(events: list
             return self.frames.pop(0)
 
     gone: list[int] = []
-    watch = Watch(Monitored(), lambda: gone.append(OTHER))  # type: ignore[arg-type]  # as a socket
+    cut: list[int] = []
+    monitored: Any = Monitored()
+    watch = Watch(monitored, lambda: gone.append(OTHER), lambda: cut.append(OTHER))
     for _ in events:
         watch.take()
     assert len(gone) == told
+    assert len(cut) == events.count(zmq.Event.DISCONNECTED)
 
 
 def test_a_lane_that_is_closed_takes_its_monitor_along(rig: Rig) -> None:

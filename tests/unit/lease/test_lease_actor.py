@@ -4,6 +4,7 @@ import pytest
 
 from zetcd.actors.actor import Peer
 from zetcd.actors.lease_actor import LeaseActor
+from zetcd.actors.measuring import LEASE_TTL
 from zetcd.base import limits
 from zetcd.base.errors import LEADER_CHANGED, NO_LEADER, NOT_LEADER, TIMEOUT
 from zetcd.base.settings import Settings
@@ -17,6 +18,8 @@ from zetcd.wire.local import (
     LeaseChanges,
     LeaseLoad,
     LeaseRow,
+    Measure,
+    Measured,
     Message,
     Propose,
     ReadConfirmed,
@@ -294,3 +297,14 @@ def test_rule_11_what_a_former_life_proposed_is_not_taken_for_ones_own() -> None
     rig.say(RAFT, ReadConfirmed(1, 5))
     assert rig.say(APPLY, LeaseChanges([], [LeaseRow(1, 2, 3, 0)], [])) == []
     assert rig.say(APPLY, LeaseChanges([], [], [1])) == [LeaseAnswer(1, 1, 0)]
+
+
+def test_ttls_of_leases_are_counted_when_they_are_granted() -> None:
+    rig = Rig(LeaseRow(9, 60, 3))
+    rig.say(APPLY, LeaseChanges([LeaseRow(1, 1, 3), LeaseRow(2, 60, 3), LeaseRow(3, 2**62, 3)], [], []))
+    [answer] = rig.say(API, Measure(7))
+    assert isinstance(answer, Measured)
+    bounds, counts, total = answer.histograms[LEASE_TTL]
+    assert (bounds[0], bounds[-1], len(bounds)) == (1, 2**23, 24)
+    assert {at: count for at, count in enumerate(counts) if count} == {0: 1, 6: 1, 24: 1}
+    assert total == pytest.approx(61 + 2**62)

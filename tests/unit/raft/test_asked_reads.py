@@ -6,7 +6,7 @@ from zetcd.base.settings import Settings
 from zetcd.raft.ready import ReadState, Ready
 from zetcd.wire.local import Message, ReadConfirmed, ReadIndex
 
-LEASE = Peer("lease", 0, 9)
+LEASE, API = Peer("lease", 0, 9), Peer("api", 0, 8)
 
 
 class Raft:
@@ -46,3 +46,20 @@ def test_a_lease_process_that_is_gone_is_told_nothing() -> None:
     reads.forget(LEASE)
     reads.end_turn(40, granted=False)
     assert raft.sent == []
+
+
+def test_contexts_without_a_leader_for_as_long_as_a_request_may_take_are_counted() -> None:
+    class Leaderless:
+        leader = 0
+
+    told: list[Message] = []
+    raft = Raft()
+    reads = AskedReads(raft, told.append)
+    reads.ask(API, ReadIndex(1))
+    assert reads.counters == {"failed": 1, "slow": 0}, "raft has not begun"
+    reads.start(Leaderless())  # type: ignore[arg-type]  # a core that has no leader
+    reads.on_tick(1_000)
+    reads.ask(API, ReadIndex(2))
+    reads.on_tick(1_000 + raft.settings.request_timeout_ms)
+    assert reads.counters == {"failed": 2, "slow": 1}
+    assert len(told) == 2

@@ -15,6 +15,7 @@ from zetcd.wire.peer import (
     BetweenMembers,
     Forward,
     Heartbeat,
+    HeartbeatReply,
     MembersAnswer,
     MembersAsk,
     PeerHello,
@@ -233,3 +234,49 @@ def test_a_member_with_several_addresses_is_tried_at_the_next_one_where_nothing_
     assert where(CONTROL) == urls[1]
     speak(20_000 + limits.PEER_CONNECT_MAX_MS, leaves=False)
     assert where(CONTROL) == urls[0], "and round again"
+
+
+def test_what_goes_to_and_comes_from_each_member_is_counted() -> None:
+    (one, _), (two, _) = made(1), made(2)
+    now = 1
+    one.clock_ns = lambda: now
+    one.send(beat(1, 2))
+    exchange(one, two)
+    now += 300_000
+    one.send(beat(1, 2))
+    exchange(one, two)  # the first one is not answered yet
+    now += 400_000
+    two.send(HeartbeatReply(5, 2, 1, 1))
+    exchange(two, one)
+    trips = one.traffic[2].round_trips
+    assert (sum(trips.counts), trips.sum_ns) == (1, 700_000)
+    assert one.traffic[2].sent_bytes == two.traffic[1].received_bytes > 0
+    assert one.traffic[2].received_bytes == two.traffic[1].sent_bytes > 0
+    assert one.traffic[3].received_bytes == 0
+    two.send(HeartbeatReply(5, 2, 1, 1))
+    exchange(two, one)
+    assert sum(trips.counts) == 1, "nobody asked"
+
+
+def test_a_broken_connection_is_counted_and_no_answer_across_it() -> None:
+    (one, _), (two, _) = made(1), made(2)
+    one.clock_ns = lambda: 1
+    one.send(beat(1, 2))
+    exchange(one, two)
+    one.on_disconnected(one.lanes[2, CONTROL].key)
+    two.send(HeartbeatReply(5, 2, 1, 1))
+    exchange(two, one)
+    assert one.traffic[2].cut == 1
+    assert sum(one.traffic[2].round_trips.counts) == 0
+    one.set_members(known(1, 3))
+    assert list(one.traffic) == [3]
+    one.on_disconnected((2, CONTROL, 1))
+
+
+def test_frames_that_nobody_takes_are_counted_for_whom_they_were() -> None:
+    one, _ = made(1)
+    one.send(beat(1, 2))
+    for key, _data in one.take_frames():
+        one.on_sent(key) if key[0] == 3 else one.on_unsent(key)
+    assert (one.traffic[2].unsent, one.traffic[2].sent_bytes, one.traffic[3].unsent) == (1, 0, 0)
+    assert one.traffic[3].sent_bytes > 0, "hello"

@@ -7,6 +7,7 @@ is registered or counted here, and the format is three kinds of lines.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Protocol
 
 from zetcd.gateway.http.answers import Exchange, Headers, Request, respond_only
@@ -132,10 +133,19 @@ def _kind(family: str) -> str:
     return "counter" if counter else "gauge"
 
 
+def _bound(number: float) -> str:
+    """A bucket's bound as Go writes it: to Prometheus it is a name."""
+    exact = Decimal(repr(number)).normalize()
+    exponent = exact.adjusted()
+    if -5 < exponent < 6:
+        return format(exact, "f")
+    return f"{exact.scaleb(-exponent):f}e{exponent:+03d}"
+
+
 def _buckets(family: str, labels: str, histogram: Histogram) -> Iterable[str]:
     count = 0
     before = f"{labels}," if labels else ""
-    for bound, number in zip([*histogram.bounds, "+Inf"], histogram.counts, strict=True):
+    for bound, number in zip([*map(_bound, histogram.bounds), "+Inf"], histogram.counts, strict=True):
         count += number
         yield f'{family}_bucket{{{before}le="{bound}"}} {count}\n'
     braced = f"{{{labels}}}" if labels else ""

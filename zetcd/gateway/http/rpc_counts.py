@@ -1,14 +1,17 @@
-"""What go-grpc-prometheus counts in etcd: calls begun and ended, messages in and out, by method and code.
+"""What go-grpc-prometheus counts in etcd: calls begun and ended, messages in and out, by method and code; and what etcd
+counts itself: calls by the version of the API that their clients name.
 
 Methods are wrapped once, so it counts what came as gRPC and what came as JSON alike, as etcd does.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from google.protobuf.message import Message
 
+from zetcd.base import limits
 from zetcd.base.errors import CANCELED, DEADLINE_EXCEEDED, OK
 from zetcd.gateway.rpc import Call, Inbound, Method, Methods, RpcError, Stream, Streaming, Unary
 
@@ -19,12 +22,41 @@ NAMES = (
 CODES = dict(enumerate(NAMES.split()))
 
 
+_VERSION = re.compile(r"[\w.+-]{1,32}", re.ASCII)
+
+
+class Clients:
+    """Calls by (kind, what the client calls its version)."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, str], int] = {}
+
+    def count(self, kind: str, metadata: Mapping[str, str]) -> None:
+        """One more."""
+        key = (kind, metadata.get("client-api-version", "unknown"))
+        if key not in self.counts:
+            if len(self.counts) >= limits.CLIENT_VERSIONS_COUNTED_MAX or not _VERSION.fullmatch(key[1]):
+                key = (kind, "unknown")
+            self.counts.setdefault(key, 0)
+        self.counts[key] += 1
+
+    def series(self) -> dict[str, float]:
+        """By their names in /metrics."""
+        return {
+            f'etcd_server_client_requests_total{{client_api_version="{version}",type="{kind}"}}': count
+            for (kind, version), count in self.counts.items()
+        }
+
+
 class Row:
-    """The counts of one method."""
+    """The counts of one method; clients: those of all."""
 
-    __slots__ = ("handled", "labels", "received", "sent", "started")
+    __slots__ = ("clients", "handled", "labels", "received", "sent", "started")
 
-    def __init__(self, path: str, method: Method) -> None:
+    def __init__(self, path: str, method: Method, clients: Clients) -> None:
+        self.clients = clients
         service, _, name = path.removeprefix("/").rpartition("/")
         kind = "unary"
         if isinstance(method, Streaming):
@@ -53,7 +85,8 @@ class Row:
 
 def counted(methods: Methods) -> tuple[Methods, Callable[[], Mapping[str, float]]]:
     """The same methods, counting; and their series."""
-    rows = {path: Row(path, method) for path, method in methods.items()}
+    clients = Clients()
+    rows = {path: Row(path, method, clients) for path, method in methods.items()}
     wrapped: dict[str, Method] = {}
     for path, method in methods.items():
         if isinstance(method, Unary):
@@ -62,7 +95,8 @@ def counted(methods: Methods) -> tuple[Methods, Callable[[], Mapping[str, float]
             wrapped[path] = method._replace(open=partial(_open, method.open, rows[path]))
 
     def series() -> Mapping[str, float]:
-        return {name: count for row in rows.values() for name, count in row.series().items()}
+        by_method = {name: count for row in rows.values() for name, count in row.series().items()}
+        return by_method | clients.series()
 
     return wrapped, series
 
@@ -70,6 +104,7 @@ def counted(methods: Methods) -> tuple[Methods, Callable[[], Mapping[str, float]
 def _start(start: Callable[[Message, Call], None], row: Row, request: Message, call: Call) -> None:
     row.started += 1
     row.received += 1
+    row.clients.count("unary", call.metadata)
     try:
         start(request, CountedCall(call, row))
     except RpcError as error:
@@ -79,6 +114,7 @@ def _start(start: Callable[[Message, Call], None], row: Row, request: Message, c
 
 def _open(open_: Callable[[Stream], Inbound], row: Row, stream: Stream) -> Inbound:
     row.started += 1
+    row.clients.count("stream", stream.metadata)
     counted_stream = CountedStream(stream, row)
     try:
         return CountedInbound(open_(counted_stream), counted_stream)

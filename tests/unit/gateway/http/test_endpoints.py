@@ -210,7 +210,7 @@ def test_families_stand_together_and_labels_are_kept_in_histograms() -> None:
     assert text == (
         "# TYPE a gauge\na 0.5\n"
         '# TYPE b gauge\nb{x="1"} 1\nb{x="2"} 2e-09\n'
-        '# TYPE h histogram\nh_bucket{To="z",le="1.0"} 1\nh_bucket{To="z",le="+Inf"} 2\nh_sum{To="z"} 3.5\n'
+        '# TYPE h histogram\nh_bucket{To="z",le="1"} 1\nh_bucket{To="z",le="+Inf"} 2\nh_sum{To="z"} 3.5\n'
         'h_count{To="z"} 2\n'
     )
 

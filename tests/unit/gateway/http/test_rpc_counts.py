@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from tests.unit.gateway.http.fakes import World
+from zetcd.base import limits
 from zetcd.base.errors import NOT_FOUND, UNAVAILABLE
 from zetcd.gateway.http.handler import handler
 from zetcd.gateway.http.rpc_counts import counted
@@ -42,6 +43,20 @@ def test_unary_calls_are_counted_by_their_code() -> None:
         "started_total": 3, "msg_received_total": 3, "msg_sent_total": 1,
         "handled_totalOK": 1, "handled_totalNotFound": 1, "handled_totalUnavailable": 1,
     }  # fmt: skip
+
+
+def test_calls_are_counted_by_what_clients_call_their_version() -> None:
+    world = Counting()
+    world.unaries.answers["Range"] = pb.RangeResponse()
+    for version in ("3.5", "3.5", "", 'x"} 1', "3.5" * 20):
+        world.post("/v3/kv/range", grpc_metadata_client_api_version=version)
+    world.post("/v3/kv/range")
+    for number in range(limits.CLIENT_VERSIONS_COUNTED_MAX):
+        world.post("/v3/kv/range", grpc_metadata_client_api_version=f"v{number}")
+    found = {name: count for name, count in world.series().items() if name.startswith("etcd_server_client_requests")}
+    assert len(found) == limits.CLIENT_VERSIONS_COUNTED_MAX
+    assert found['etcd_server_client_requests_total{client_api_version="3.5",type="unary"}'] == 2
+    assert found['etcd_server_client_requests_total{client_api_version="unknown",type="unary"}'] == 4 + 2
 
 
 def test_calls_that_nobody_waits_for_are_counted_and_cancelled() -> None:
