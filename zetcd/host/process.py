@@ -146,6 +146,21 @@ def usage() -> dict[str, float]:
     return taken
 
 
+def memory_bytes(membership: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Memory that this process can have: the machine's, or what its control group, or one above it, is limited to
+    (version 2, `memory.max`: systemd's MemoryMax, the limit of a container)."""
+    bytes_max = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        path = next(line[3:] for line in membership.read_text().splitlines() if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return bytes_max
+    group = Path(os.path.normpath(f"/{path}"))
+    for each in (group, *group.parents):
+        with contextlib.suppress(OSError, ValueError):  # no such file in the root; the word "max"
+            bytes_max = min(bytes_max, int((groups / str(each).lstrip("/") / "memory.max").read_text()))
+    return bytes_max
+
+
 def pin(processors: Iterable[int]) -> None:
     """Run on these processors only (all threads started from now on, ZeroMQ's included, but for those that `unpin`
     themselves). None given: leave as it is.

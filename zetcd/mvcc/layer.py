@@ -7,7 +7,8 @@ since the last one. Where scans do come, that is done in small portions ahead of
 """
 
 from bisect import bisect_left
-from itertools import islice
+from collections import deque
+from itertools import islice, repeat, starmap
 
 EAGER_KEYS = 500
 """So many new keys are ordered at once where scans are expected (about 0.2 ms)."""
@@ -16,10 +17,11 @@ EAGER_KEYS = 500
 class Layer:
     """Rows by key, with a lazily ordered view."""
 
-    __slots__ = ("_eager", "_indexed", "_runs", "pins", "rows", "scanned")
+    __slots__ = ("_eager", "_indexed", "_runs", "deletes", "pins", "rows", "scanned")
 
     def __init__(self, *, eager: bool = False) -> None:
         self.rows: dict[bytes, bytes | None] = {}
+        self.deletes = False  # whether a row may be None
         self.pins = 0  # scans that go on in later turns and still read this layer
         self._runs: list[list[bytes]] = []  # each sorted, each more than twice as long as the next
         self._indexed = 0
@@ -68,9 +70,7 @@ class Layer:
     def drain(self, count: int) -> bool:
         """Let go of up to count rows; true when none is left. Freeing a full layer at once would stall a turn."""
         rows = self.rows
-        pop = rows.popitem
-        for _ in range(min(count, len(rows))):
-            pop()
+        deque(starmap(rows.popitem, repeat((), min(count, len(rows)))), maxlen=0)
         return not rows
 
     def _order(self) -> None:

@@ -9,8 +9,10 @@ that was written twice before its freeze reaches the disk once.
 After a crash the engine holds exactly what some flush completed, and the log the rest.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import cast
 
 from zetcd.base.limits import ROW_CACHE_BYTES
 from zetcd.mvcc import keys
@@ -55,6 +57,7 @@ class Table:
 
     def delete(self, key: bytes) -> None:
         """Remove the row of key, if any."""
+        self.active.deletes = True
         self.rows[key] = None
         self.bytes += len(key) + ROW_OVERHEAD_BYTES
 
@@ -88,54 +91,48 @@ class Table:
 class CurrentTable(Table):
     """The table of the present, with the rows used last in memory."""
 
-    __slots__ = ("_ahead", "_unwarmed", "cache")
+    __slots__ = ("_unwarmed", "cache")
 
     def __init__(self, engine: Engine, prefix: bytes, cache_bytes: int) -> None:
         super().__init__(engine, prefix)
         self.cache = RowCache(cache_bytes)
-        self._ahead: dict[bytes, bytes | None] = {}
         self._unwarmed: bytes | None = b""
 
     def get(self, key: bytes) -> bytes | None:
         """See `Table`."""
-        shard = self.cache.shard(key)
-        row = shard.rows.get(key)
-        if row is not None:
-            return row
-        rows = self.rows
-        if key in rows:
-            return rows[key]
-        rows = self.frozen_rows
-        if key in rows:
-            return rows[key]
-        ahead = self._ahead
-        row = ahead[key] if key in ahead else self.fetch(self.prefix + key)
-        if row is not None:
-            shard.put(key, row)
+        row = self.cache.get(key)
+        if row is None:
+            row = super().get(key)
+            if row is not None:
+                self.cache.put(key, row)
         return row
 
-    def read_ahead(self, keys: Iterable[bytes]) -> None:
-        """Fetch the rows of keys that are about to be asked for, until `forget_ahead` and within one turn: in order of
-        the keys neighbours share index blocks and more, which in a large keyspace are otherwise cache misses."""
-        active, frozen, shard, fetch, prefix = self.rows, self.frozen_rows, self.cache.shard, self.fetch, self.prefix
-        wanted = [key for key in keys if key not in shard(key).rows and key not in active and key not in frozen]
-        wanted.sort()
-        self._ahead = {key: fetch(prefix + key) for key in wanted}
-
-    def forget_ahead(self) -> None:
-        """The rows read ahead have been asked for; the engine may change from now on."""
-        self._ahead = {}
+    def get_all(self, keys: list[bytes]) -> list[bytes | None]:
+        """`get` of each of keys. What LevelDB has to be asked for is asked in order of the keys: neighbours share index
+        blocks and more, which in a large keyspace are otherwise cache misses."""
+        found = self.cache.get_all(keys)
+        if not all(found):
+            get = super().get
+            missing = sorted({key for key, row in zip(keys, found, strict=True) if row is None})
+            rows = {key: get(key) for key in missing}
+            found = [rows[key] if row is None else row for key, row in zip(keys, found, strict=True)]
+        return found
 
     def put(self, key: bytes, row: bytes) -> None:
         """See `Table`."""
-        self.rows[key] = row
-        self.bytes += len(key) + len(row) + ROW_OVERHEAD_BYTES
-        self.cache.shard(key).put(key, row)
+        super().put(key, row)
+        self.cache.put(key, row)
+
+    def put_all(self, rows: dict[bytes, bytes]) -> None:
+        """`put` of each of rows."""
+        self.rows.update(rows)
+        self.bytes += sum(map(len, rows)) + sum(map(len, rows.values())) + len(rows) * ROW_OVERHEAD_BYTES
+        self.cache.put_all(rows)
 
     def delete(self, key: bytes) -> None:
         """See `Table`."""
         super().delete(key)
-        self.cache.shard(key).drop(key)
+        self.cache.drop(key)
 
     def warm(self, count: int) -> bool:
         """Read the next count rows of the engine into the cache; true when it holds them all or is full. What is not
@@ -145,19 +142,51 @@ class CurrentTable(Table):
         scan = self._engine.scan(self._unwarmed, None)
         pairs = scan.take(count)
         scan.close()
-        active, frozen, shard = self.rows, self.frozen_rows, self.cache.shard
+        active, frozen, add = self.rows, self.frozen_rows, self.cache.add
         full = False
         for key, row in pairs:
             if key not in active and key not in frozen:
-                full = not shard(key).add(key, row) or full
+                full = not add(key, row) or full
         self._unwarmed = pairs[-1][0] + b"\x00" if len(pairs) == count and not full else None
         return self._unwarmed is None
+
+
+class _Part:
+    """A layer on its way into a batch. rows: still to be added."""
+
+    __slots__ = ("_add", "_items", "_keys", "_rows", "rows")
+
+    def __init__(self, prefix: bytes, layer: Layer) -> None:
+        self.rows = len(layer.rows)
+        self._keys = map(prefix.__add__, layer.rows)
+        self._rows = iter(layer.rows.values())
+        self._add = _put_or_delete if layer.deletes else _put
+
+    def add_to(self, batch: Batch, count: int) -> int:
+        """Add up to count rows; how many."""
+        count = min(count, self.rows)
+        self.rows -= count
+        self._add(batch, islice(self._keys, count), self._rows)
+        return count
+
+
+def _put(batch: Batch, keys: Iterable[bytes], rows: Iterable[bytes | None]) -> None:
+    """Rows that are all there: without bytecode for each of them, which is half the cost."""
+    deque(map(batch.put, keys, cast("Iterable[bytes]", rows)), maxlen=0)
+
+
+def _put_or_delete(batch: Batch, keys: Iterable[bytes], rows: Iterable[bytes | None]) -> None:
+    for key, row in zip(keys, rows, strict=False):
+        if row is None:
+            batch.delete(key)
+        else:
+            batch.put(key, row)
 
 
 class Flush:
     """One batch on its way to the disk: everything up to log position (index, term). rows are still to be built in."""
 
-    __slots__ = ("_batch", "_rows", "bytes", "index", "rows", "term")
+    __slots__ = ("_batch", "_parts", "bytes", "index", "rows", "term")
 
     def __init__(self, batch: Batch, layers: list[tuple[bytes, Layer]], index: int, term: int, size: int) -> None:
         self.index = index
@@ -165,20 +194,18 @@ class Flush:
         self.bytes = size
         self.rows = sum(len(layer.rows) for _, layer in layers)
         self._batch = batch
-        self._rows = ((prefix + key, row) for prefix, layer in layers for key, row in layer.rows.items())
+        self._parts = [_Part(prefix, layer) for prefix, layer in layers if layer.rows]
 
     def build(self, count: int) -> bool:
         """Add the next count rows to the batch; true when all are in."""
-        put, delete = self._batch.put, self._batch.delete
-        added = 0
-        for key, row in islice(self._rows, count):
-            added += 1
-            if row is None:
-                delete(key)
-            else:
-                put(key, row)
-        self.rows -= added
-        return not self.rows
+        parts, batch = self._parts, self._batch
+        while parts and count > 0:
+            added = parts[-1].add_to(batch, count)
+            count -= added
+            self.rows -= added
+            if not parts[-1].rows:
+                parts.pop()
+        return not parts
 
     def write(self) -> None:
         """One synced write; may run on another thread. Raises Fatal where the disk fails."""

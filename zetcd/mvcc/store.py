@@ -25,6 +25,7 @@ from zetcd.mvcc.keys import (
     unpack_header,
 )
 from zetcd.mvcc.overlay import ROW_OVERHEAD_BYTES, Overlay
+from zetcd.wire.entry import Put
 from zetcd.wire.local import Event
 
 
@@ -80,13 +81,47 @@ class Store:
             self.former.put(former_key(key, revision), former)
             self.row_bytes += len(row) - len(former)
         log.bytes += size + (keys.PLACE_BYTES + 1 + ROW_OVERHEAD_BYTES)
-        current.rows[key] = row
-        current.cache.shard(key).put(key, row)
-        current.bytes += size + len(row) + ROW_OVERHEAD_BYTES
+        current.put(key, row)
         level = self.event_level
         if level:
             self.events.append(Event(revision, sub, key, row, former if level > 1 else None))
         return former
+
+    def put_all(self, puts: list[Put]) -> list[tuple[bytes, bytes]]:
+        """Carry out puts without lease and flags, a revision each, while nobody wants events: what `put` and `commit`
+        do, in half the time. Of the rows they overwrite those that have a lease, with their keys."""
+        assert not self._sub
+        assert not self.event_level
+        current, log, former, revision = self.current, self.log, self.former, self.revision
+        log_rows, former_rows, row_bytes, former_bytes = log.rows, former.rows, 0, 0
+        written: dict[bytes, bytes] = {}
+        leased = []
+        names = [put.key for put in puts]
+        for put, key, found in zip(puts, names, current.get_all(names), strict=True):
+            revision += 1
+            before = written.get(key, found)  # an earlier one of these puts may have been to the same key
+            if before is None:
+                written[key] = row = pack_header(revision, revision, 1, 0, 0) + put.value
+                log_rows[pack_place(revision, 0)] = CREATE + key
+                self.keys += 1
+                row_bytes += len(key) + len(row)
+                self.counts.adjust(key, 1)
+                continue
+            create, _, version, lease, _ = unpack_header(before)
+            written[key] = row = pack_header(create, revision, version + 1, 0, 0) + put.value
+            log_rows[pack_place(revision, 0)] = OVERWRITE + key
+            place = former_key(key, revision)
+            former_rows[place] = before
+            row_bytes += len(row) - len(before)
+            former_bytes += len(place) + len(before) + ROW_OVERHEAD_BYTES
+            if lease:
+                leased.append((key, before))
+        current.put_all(written)
+        former.bytes += former_bytes
+        log.bytes += sum(map(len, names)) + len(puts) * (keys.PLACE_BYTES + 1 + ROW_OVERHEAD_BYTES)
+        self.row_bytes += row_bytes
+        self.revision = revision
+        return leased
 
     def delete(self, key: bytes) -> bytes | None:
         """Delete key; the former row, None where the key did not exist and nothing happened."""

@@ -20,7 +20,7 @@ from zetcd.base.errors import Fatal, Refusal
 from zetcd.base.settings import Settings
 from zetcd.host import clock, logs, sockets
 from zetcd.host.loop import Loop
-from zetcd.host.process import Notifier
+from zetcd.host.process import Notifier, memory_bytes
 from zetcd.wire import routes
 
 
@@ -115,7 +115,8 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
     stores = Stores(settings.member_dir, sync=not settings.unsafe_no_fsync)
     arrived = stores.tidy()
     stage = HostStage(stores)
-    machine = Machine(LevelEngine(stores.path, sync=stores.sync), notifier.watchdog)
+    cache_bytes = min(limits.ROW_CACHE_BYTES, memory_bytes() // limits.ROW_CACHE_MEMORY_PART)
+    machine = Machine(LevelEngine(stores.path, sync=stores.sync), notifier.watchdog, cache_bytes)
     actor = ApplyActor(machine, flusher, settings.compaction_batch_limit, settings.compaction_sleep_ms)
     receiver = actor.snapshots.attach(stage, stores, arrived)
     actor.meters |= {COMMIT: commits, DEFRAG: defragments}

@@ -82,9 +82,11 @@ class Machine:
         "commands", "flushed_index", "flushed_term", "flushes",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, alive: Callable[[], None] = lambda: None) -> None:
-        """alive: called every now and then within a long change; see `Store`."""
-        self._overlay = overlay = Overlay(engine)
+    def __init__(
+        self, engine: Engine, alive: Callable[[], None] = lambda: None, cache_bytes: int = limits.ROW_CACHE_BYTES
+    ) -> None:
+        """alive: called every now and then within a long change; see `Store`. cache_bytes: for rows of the present."""
+        self._overlay = overlay = Overlay(engine, cache_bytes)
         state = overlay.state()
         self.applied = self.flushed_index = state.applied
         self.applied_term = self.flushed_term = state.term
@@ -233,12 +235,8 @@ class Machine:
         changes it does it first. A process that ends before finds them in the log, like all that is not flushed."""
         if self._promised:
             promised, self._promised, self._promised_bytes = self._promised, [], 0
-            write, commit, current = self._execution.write, self._store.commit, self._store.current
-            current.read_ahead({put.key for put in promised})
-            for put in promised:
-                write(put)
-                commit()
-            current.forget_ahead()
+            for key, row in self._store.put_all(promised):
+                self._leases.move(key, row, 0)
             self._overlay.keep_ordered()
 
     def _execute(self, entries: list[Entry], term: int, outcome: Outcome) -> None:

@@ -127,18 +127,12 @@ def test_bytes_count_both_layers() -> None:
     assert overlay.bytes == first
 
 
-def test_rows_read_ahead_are_those_of_the_engine_until_something_newer_is_written() -> None:
-    engine = MemoryEngine({b"ca": b"1", b"cb": b"1", b"cc": b"1"})
-    table = Overlay(engine).current
+def test_many_rows_are_those_of_the_newest_layer_that_knows_them() -> None:
+    table = Overlay(MemoryEngine({b"ca": b"1", b"cb": b"1", b"cc": b"1", b"cd": b"1"})).current
     table.put(b"b", b"2")
-    table.read_ahead([b"c", b"a", b"b", b"absent"])
-    assert [table.get(key) for key in (b"a", b"b", b"c", b"absent")] == [b"1", b"2", b"1", None]
-    table.put(b"a", b"3")
+    table.freeze()
+    table.put_all({b"a": b"3", b"e": b"3"})
     table.delete(b"c")
-    table.put(b"absent", b"4")
-    assert [table.get(key) for key in (b"a", b"c", b"absent")] == [b"3", None, b"4"]
-    engine.apply({b"cd": b"5"})
-    table.read_ahead([b"d"])
-    engine.apply({b"cd": b"6"})
-    table.forget_ahead()
-    assert table.get(b"d") == b"6"
+    asked = [b"d", b"c", b"e", b"a", b"b", b"absent", b"d"]
+    assert table.get_all(asked) == [b"1", None, b"3", b"3", b"2", None, b"1"]
+    assert table.get_all(asked) == [table.get(key) for key in asked]

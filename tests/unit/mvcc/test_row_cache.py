@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zetcd.base.limits import CACHED_ROW_OVERHEAD_BYTES, ROW_CACHE_SHARDS
+from zetcd.base.limits import CACHED_ROW_OVERHEAD_BYTES, ROW_CACHE_STRIPES
 from zetcd.mvcc.engine import MemoryEngine
 from zetcd.mvcc.keys import State
 from zetcd.mvcc.overlay import Overlay
@@ -13,7 +13,7 @@ from zetcd.mvcc.row_cache import RowCache
 NAMES = [b"%d" % number for number in range(24)]
 steps = st.lists(
     st.tuples(
-        st.sampled_from(("put", "put", "delete", "get", "ahead", "freeze", "flushed", "drain", "warm")),
+        st.sampled_from(("put", "put", "put_all", "delete", "get", "get_all", "freeze", "flushed", "drain", "warm")),
         st.sampled_from(NAMES),
         st.integers(0, 40),
     ),
@@ -24,7 +24,7 @@ steps = st.lists(
 @given(steps, st.sampled_from((0, 300, 2_000, 100_000)))
 def test_a_read_gives_what_was_written_last_whatever_is_cached(steps: list[tuple[str, bytes, int]], room: int) -> None:
     """Evictions, deletions, flushes under way and the warming scan in any order."""
-    overlay, model = Overlay(MemoryEngine(), room * ROW_CACHE_SHARDS), dict[bytes, bytes]()
+    overlay, model = Overlay(MemoryEngine(), room * ROW_CACHE_STRIPES), dict[bytes, bytes]()
     table, flush = overlay.current, None
     for what, name, number in steps:
         if what == "put":
@@ -33,10 +33,13 @@ def test_a_read_gives_what_was_written_last_whatever_is_cached(steps: list[tuple
         elif what == "delete":
             model.pop(name, None)
             table.delete(name)
-        elif what == "ahead":
-            table.read_ahead(NAMES[: number % 24])
-            assert table.get(name) == model.get(name)
-            table.forget_ahead()
+        elif what == "get_all":
+            some = NAMES[: number % 24] * 2
+            assert table.get_all(some) == [model.get(each) for each in some]
+        elif what == "put_all":
+            rows = {each: each * number for each in NAMES[number % 24 :]}
+            model |= rows
+            table.put_all(rows)
         elif what == "freeze" and flush is None:
             flush = overlay.freeze(State())
             assert flush.build(1_000)
@@ -56,24 +59,39 @@ def test_a_read_gives_what_was_written_last_whatever_is_cached(steps: list[tuple
 
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 3_000), st.booleans()), max_size=200))
 def test_it_holds_at_most_its_capacity_and_counts_it_exactly(writes: list[tuple[bytes, int, bool]]) -> None:
-    share = 8_000
-    cache = RowCache(share * ROW_CACHE_SHARDS)
+    """largest: of the rows that it takes, so that a few of them fill it."""
+    capacity, largest = 20_000, 2_000
+    cache = RowCache(capacity)
+    cache._row_bytes_max = largest
     for name, size, drop in writes:
-        shard = cache.shard(name)
         if drop:
-            shard.drop(name)
+            cache.drop(name)
+        elif size % 2:
+            cache.put(name, bytes(size))
         else:
-            shard.put(name, bytes(size))
-        held = sum(len(key) + len(row) + CACHED_ROW_OVERHEAD_BYTES for key, row in shard.rows.items())
-        assert shard.size == held <= share
+            cache.put_all({each: bytes(size) for each in NAMES[size % 24 :]})
+        found = zip(NAMES, cache.get_all(NAMES), strict=True)
+        held = [len(key) + len(row) + CACHED_ROW_OVERHEAD_BYTES for key, row in found if row is not None]
+        assert cache.size == sum(held) <= capacity
+        assert max(held, default=0) <= largest + CACHED_ROW_OVERHEAD_BYTES + 2
 
 
-def test_a_row_too_large_for_a_shard_pushes_nobody_out() -> None:
-    cache = RowCache(16_000 * ROW_CACHE_SHARDS)
-    shard = cache.shard(b"small")
-    shard.put(b"small", b"row")
-    shard.put(b"large", bytes(1_001))
-    assert shard.rows == {b"small": b"row"}
+def test_a_row_too_large_for_its_stripe_pushes_nobody_out() -> None:
+    cache = RowCache(16_000 * ROW_CACHE_STRIPES)
+    cache.put(b"small", b"row")
+    cache.put_all({b"large": bytes(1_001), b"other": b"row"})
+    cache.put(b"larger", bytes(1_001))
+    assert cache.get_all([b"small", b"large", b"other", b"larger"]) == [b"row", None, b"row", None]
+
+
+def test_a_full_cache_lets_go_of_what_it_has_held_longest() -> None:
+    cache = RowCache(400 * ROW_CACHE_STRIPES * (len(b"key/00000") + len(b"row") + CACHED_ROW_OVERHEAD_BYTES))
+    names = [b"key/%06d" % number for number in range(800 * ROW_CACHE_STRIPES)]
+    for name in names:
+        cache.put(name, b"row")
+    kept = [row is not None for row in cache.get_all(names)]
+    assert all(kept[-200 * ROW_CACHE_STRIPES :])
+    assert not any(kept[: 200 * ROW_CACHE_STRIPES])
 
 
 class Counting(MemoryEngine):
@@ -123,9 +141,9 @@ def test_after_warming_the_engine_is_asked_for_nothing(stored: tuple[Counting, O
 
 def test_warming_ends_where_the_cache_is_full(stored: tuple[Counting, Overlay]) -> None:
     engine, _ = stored
-    overlay = Overlay(engine, 4_000 * ROW_CACHE_SHARDS // 16)
+    overlay = Overlay(engine, 4_000 * ROW_CACHE_STRIPES // 16)
     slices = 1
     while not overlay.current.warm(64):
         slices += 1
     assert slices < 1_000 // 64
-    assert overlay.current.cache.size <= 4_000 * ROW_CACHE_SHARDS // 16
+    assert overlay.current.cache.size <= 4_000 * ROW_CACHE_STRIPES // 16
