@@ -19,6 +19,8 @@ class Tls:
     client_cert_auth: bool = False
     min_version: str = "TLS1.2"
     max_version: str = ""  # empty: what there is
+    cipher_suites: tuple[str, ...] = ()  # Go's names; empty: OpenSSL's choice
+    client_name: str = ""  # that certificates of clients must be made out to; empty: any
 
 
 @dataclass(frozen=True, slots=True)

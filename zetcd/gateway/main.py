@@ -5,6 +5,7 @@ nothing: whoever is connected when it ends connects to the next life of it, or t
 """
 
 import asyncio
+import contextlib
 import gc
 import signal
 import socket
@@ -18,6 +19,7 @@ from urllib.parse import unquote
 from zetcd.base import limits
 from zetcd.base.errors import Refusal
 from zetcd.base.settings import Settings, Tls
+from zetcd.gateway import ciphers
 from zetcd.gateway.grpc.service import Traffic
 from zetcd.gateway.h2.policing import Policy
 from zetcd.gateway.http.handler import handler
@@ -144,6 +146,7 @@ async def _listen(
         services if listener.serves == "all" else None,
         http,
         tls=tls if listener.encrypted else None,
+        client_name=settings.gateway_tls.client_name if listener.encrypted else "",
         policy=Policy(
             min(settings.max_concurrent_streams, limits.GATEWAY_STREAMS_MAX),
             settings.grpc_keepalive_min_time_ms / 1000,
@@ -197,6 +200,8 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     context.minimum_version = _VERSIONS[tls.min_version] or ssl.TLSVersion.TLSv1_2
     context.maximum_version = _VERSIONS[tls.max_version] or ssl.TLSVersion.MAXIMUM_SUPPORTED
     flag, name = "--cert-file", tls.cert_file
+    if tls.cipher_suites:
+        _choose(context, tls.cipher_suites)
     try:
         context.load_cert_chain(tls.cert_file, tls.key_file)
         flag, name = "--trusted-ca-file", tls.trusted_ca_file
@@ -210,3 +215,13 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     except (ssl.SSLError, OSError) as error:
         raise Refusal(f"{flag}: {name}: {error.strerror or error}") from error
     return context
+
+
+def _choose(context: ssl.SSLContext, suites: Sequence[str]) -> None:
+    """These and no others for TLS 1.2. OpenSSL leaves out in silence what it was built without, or holds for unsafe."""
+    with contextlib.suppress(ssl.SSLError):  # none of them is left
+        context.set_ciphers(ciphers.openssl(suites))
+    have = {each["name"] for each in context.get_ciphers()}
+    for name in suites:
+        if name in ciphers.OPENSSL and ciphers.OPENSSL[name] not in have:
+            raise Refusal(f"--cipher-suites: {name}: {ssl.OPENSSL_VERSION} here does not offer it; leave it out")

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from zetcd.base import limits
+from zetcd.gateway.client_names import is_for
 from zetcd.gateway.grpc.deadlines import Deadlines
 from zetcd.gateway.grpc.service import MESSAGE_BYTES_MAX, Service, Traffic
 from zetcd.gateway.h2.connection import Connection as H2Connection
@@ -83,7 +84,7 @@ class Port(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.peer = _peer(transport.get_extra_info("peername"))
-        if len(self._server.ports) >= self._server.connections_max:
+        if len(self._server.ports) >= self._server.connections_max or not self._server.knows(transport):
             transport.abort()
             return
         _keep_alive(transport.get_extra_info("socket"))
@@ -209,7 +210,7 @@ class Server:
 
     def __init__(
         self, methods: Methods | None, http: Handler, policy: Policy, message_bytes_max: int, connections_max: int,
-        *, traffic: Traffic,
+        *, traffic: Traffic, client_name: str,
     ) -> None:  # fmt: skip
         self.loop = asyncio.get_running_loop()
         self.methods = methods
@@ -218,6 +219,7 @@ class Server:
         self.message_bytes_max = message_bytes_max
         self.connections_max = connections_max
         self.traffic = traffic
+        self.client_name = client_name
         self.deadlines = Deadlines(self.loop)
         self.held = Held(limits.GATEWAY_HELD_TOTAL_BYTES_MAX)
         self.unsent = Held(limits.GATEWAY_UNSENT_TOTAL_BYTES_MAX)
@@ -238,6 +240,10 @@ class Server:
         if self._date[0] != now:
             self._date = now, formatdate(now, usegmt=True)
         return self._date[1]
+
+    def knows(self, transport: asyncio.Transport) -> bool:
+        """Whether the client's certificate is made out to the name that all must be for, if there is one."""
+        return not self.client_name or is_for(transport.get_extra_info("peercert"), self.client_name)
 
     def gone(self) -> None:
         """A connection has ended."""
@@ -267,12 +273,17 @@ async def listen(
     message_bytes_max: int = MESSAGE_BYTES_MAX,
     connections_max: int = limits.GATEWAY_CONNECTIONS_MAX,
     traffic: Traffic | None = None,
+    client_name: str = "",
 ) -> Server:
     """Serve on sockets that are bound, or on addresses, which other processes may bind too (SO_REUSEPORT).
 
-    message_bytes_max: of one gRPC request. traffic: where its bytes are counted. Raises OSError.
+    message_bytes_max: of one gRPC request. traffic: where its bytes are counted. client_name: whom all certificates of
+    clients must be for, empty: anybody. Raises OSError.
     """
-    server = Server(methods, http, policy or Policy(), message_bytes_max, connections_max, traffic=traffic or Traffic())
+    traffic = traffic or Traffic()
+    server = Server(
+        methods, http, policy or Policy(), message_bytes_max, connections_max, traffic=traffic, client_name=client_name
+    )
     make: Callable[[], Port] = lambda: Port(server)
     for one in at:
         if isinstance(one, socket.socket):

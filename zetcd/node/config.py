@@ -11,6 +11,7 @@ from zetcd.base import limits
 from zetcd.base.errors import Refusal
 from zetcd.base.settings import Settings, Tls
 from zetcd.cluster.membership import bootstrap_members, cluster_id
+from zetcd.gateway import ciphers
 from zetcd.node import affinity, urls, values
 from zetcd.node.flags import DISCOVERY_LATER, FLAGS, PEER_TLS_LATER, TLS_LATER
 from zetcd.node.sources import Sources, gather
@@ -23,11 +24,12 @@ API_PROCESSES_MAX = 64
 NANOSECONDS_PER_MS = 1_000_000
 GATEWAY_PROCESSES_MAX = 64
 TLS_FILES = (("cert-file", "key-file"), ("peer-cert-file", "peer-key-file"))
-TLS_FLAGS = ("cert-file", "key-file", "trusted-ca-file", "client-crl-file", "client-cert-auth")
+TLS_FLAGS = (
+    "cert-file", "key-file", "trusted-ca-file", "client-crl-file", "client-cert-auth", "client-cert-allowed-hostname",
+    "cipher-suites",
+)  # fmt: skip
 TLS_MISSING = {
     "auto-tls": "zetcd makes no certificates; give --cert-file and --key-file",
-    "client-cert-allowed-hostname": "zetcd does not compare host names; leave it out, and let --trusted-ca-file decide",
-    "cipher-suites": "zetcd uses OpenSSL's choice of suites; leave it out, and give --tls-min-version",
 }
 """What an https:// listener would be less safe without, so that it is refused and not ignored."""
 
@@ -319,6 +321,7 @@ class _Checker:
         for name in TLS_FLAGS:
             if name.endswith("-file") and name in given and not Path(self._text(name)).is_file():
                 raise self._wrong(name, f"no such file: {self._text(name)}")
+        suites = self._cipher_suites()
         if not encrypted:
             self._warnings += [f"{self._origin(name)} has no effect: {TLS_LATER}" for name in given]
             return Tls()
@@ -330,8 +333,14 @@ class _Checker:
                 f"TLS key/cert (--cert-file, --key-file) must be provided for client url {encrypted[0].text} with "
                 "HTTPS scheme: give both, or listen on http://"
             )
-        if "client-cert-auth" in given and "trusted-ca-file" not in given:
-            raise self._wrong("client-cert-auth", "--trusted-ca-file is missing: it says whose certificates count")
+        for name in ("client-cert-auth", "client-cert-allowed-hostname"):
+            if name in given and "trusted-ca-file" not in given:
+                raise self._wrong(name, "--trusted-ca-file is missing: it says whose certificates count")
+        if suites and self._text("tls-max-version") != "TLS1.2":
+            self._warnings.append(
+                f"{self._origin('cipher-suites')} chooses among those of TLS 1.2; TLS 1.3 has its own, unless "
+                "--tls-max-version=TLS1.2 is given"
+            )
         files = {name: str(Path(self._text(name)).resolve()) if self._text(name) else "" for name in TLS_FLAGS[:4]}
         return Tls(
             cert_file=files["cert-file"],
@@ -341,7 +350,16 @@ class _Checker:
             client_cert_auth=bool(self._value("client-cert-auth")),
             min_version=self._text("tls-min-version"),
             max_version=self._text("tls-max-version"),
+            cipher_suites=suites,
+            client_name=self._text("client-cert-allowed-hostname"),
         )
+
+    def _cipher_suites(self) -> tuple[str, ...]:
+        suites = cast("tuple[str, ...]", self._value("cipher-suites"))
+        why = ciphers.complaint(suites, only_1_3=self._text("tls-min-version") == "TLS1.3") if suites else ""
+        if why:
+            raise self._wrong("cipher-suites", why)
+        return suites
 
     def _later(self) -> None:
         """Check what later releases will use, and say what happens instead."""

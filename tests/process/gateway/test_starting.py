@@ -4,12 +4,14 @@ import json
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -297,6 +299,50 @@ def test_https(tmp_path: Path, certificates: Path) -> None:
             assert plain.recv(100) == b"", "who does not speak TLS is hung up on"
         assert one.ctl("get", "k", more=ours) == "k\nv\n"
         assert "Traceback" not in one.log
+
+
+def shaken(port: int, certificates: Path, **wants: Any) -> str:
+    """The suite that a handshake and a request come to; empty: none. wants: of the context."""
+    context = ssl.create_default_context(cafile=str(certificates / "cert.pem"))
+    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+    context.maximum_version = wants.get("version", ssl.TLSVersion.TLSv1_2)
+    if "suite" in wants:
+        context.set_ciphers(wants["suite"])
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), LIMIT_S) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as sock,
+        ):
+            sock.sendall(b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
+            suite = sock.cipher()
+            return suite[0] if suite is not None and sock.recv(100) else ""
+    except (ssl.SSLError, ConnectionError):
+        return ""
+
+
+def test_only_the_suites_that_were_chosen_connect(tmp_path: Path, certificates: Path) -> None:
+    pair = ("--cert-file", str(certificates / "cert.pem"), "--key-file", str(certificates / "key.pem"))
+    chosen, other = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"
+    flags = (*pair, "--cipher-suites", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")
+    with Https(tmp_path, *flags, "--tls-max-version", "TLS1.2") as one:
+        assert shaken(one.port, certificates) == chosen
+        assert shaken(one.port, certificates, suite=chosen) == chosen
+        assert shaken(one.port, certificates, suite=other) == ""
+        assert shaken(one.port, certificates, version=ssl.TLSVersion.TLSv1_3, suite=other) == ""
+        assert one.ctl("put", "k", "v", more=("--cacert", str(certificates / "cert.pem"))) == "OK\n"
+    (tmp_path / "free").mkdir()
+    with Https(tmp_path / "free", *pair) as one:
+        assert shaken(one.port, certificates, suite=other) == other, "control"
+
+
+def test_certificates_of_clients_that_are_for_somebody_else(tmp_path: Path, certificates: Path) -> None:
+    cert, key = str(certificates / "cert.pem"), str(certificates / "key.pem")
+    flags = ("--cert-file", cert, "--key-file", key, "--trusted-ca-file", cert, "--client-cert-allowed-hostname")
+    for name, served in (("127.0.0.1", True), ("elsewhere", False)):
+        (tmp_path / name).mkdir()
+        with Https(tmp_path / name, *flags, name) as one:
+            assert bool(shaken(one.port, certificates)) == served
+            assert bool(shaken(one.port, certificates, version=ssl.TLSVersion.TLSv1_3)) == served
 
 
 def test_a_key_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -342,6 +342,7 @@ def pem(tmp_path: Path) -> Path:
     return tmp_path / "x.pem"
 
 
+GCM = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
 HTTPS = ("--listen-client-urls", "https://127.0.0.1:2379", "--advertise-client-urls", "https://127.0.0.1:2379")
 
 
@@ -351,14 +352,30 @@ def test_https_listeners(pem: Path) -> None:
     assert settings(*HTTPS, *pair, "--client-cert-auth", "--trusted-ca-file", str(pem)).gateway_tls.client_cert_auth
     assert "no effect" in warnings(*pair)[0]
     assert settings(*pair).gateway_tls == Tls()
+    allowed = (*HTTPS, *pair, "--trusted-ca-file", str(pem), "--client-cert-allowed-hostname", "a.b")
+    assert settings(*allowed).gateway_tls.client_name == "a.b"
     for refused, why in (
         (("--client-cert-auth",), "--trusted-ca-file is missing"),
+        (("--client-cert-allowed-hostname", "a"), "--trusted-ca-file is missing"),
         (("--auto-tls",), "makes no certificates"),
-        (("--cipher-suites", "TLS_RSA_WITH_AES_128_CBC_SHA"), "OpenSSL"),
-        (("--client-cert-allowed-hostname", "a"), "host names"),
+        (("--cipher-suites", "TLS_NOPE"), 'unexpected TLS cipher suite "TLS_NOPE"'),
+        (("--cipher-suites", "TLS_RSA_WITH_AES_128_CBC_SHA"), "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+        (("--cipher-suites", "TLS_AES_128_GCM_SHA256"), "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+        (("--cipher-suites", GCM, "--tls-min-version", "TLS1.3"), "only TLS1.3"),
     ):
         with pytest.raises(Refusal, match=why):
             settings(*HTTPS, *pair, *refused)
+
+
+def test_cipher_suites(pem: Path) -> None:
+    pair = ("--cert-file", str(pem), "--key-file", str(pem))
+    given = (*HTTPS, *pair, "--cipher-suites", f"{GCM},TLS_RSA_WITH_AES_128_CBC_SHA,TLS_AES_128_GCM_SHA256")
+    assert settings(*given).gateway_tls.cipher_suites[0] == GCM
+    assert "TLS 1.3 has its own" in warnings(*given)[0]
+    assert warnings(*given, "--tls-max-version", "TLS1.2") == ()
+    assert "not encrypted" in warnings("--cipher-suites", GCM)[0]
+    with pytest.raises(Refusal, match="unexpected TLS cipher suite"):
+        settings("--cipher-suites", "TLS_NOPE")
 
 
 def test_a_file_as_etcd_ships_it(tmp_path: Path) -> None:
