@@ -115,6 +115,23 @@ def still_learner(etcd: Shown) -> Shown:
     return etcd._replace(stdout=mend(etcd.stdout))
 
 
+def says(message: str) -> Callable[[Shown], Shown]:
+    """This error."""
+    return lambda _: Shown(NOTHING, [f"Error: {message}", ""], 1)
+
+
+def without_grants(etcd: Shown) -> Shown:
+    """A role that was granted nothing."""
+    return etcd._replace(stdout=[line for line in etcd.stdout if not str(line).startswith("\t")])
+
+
+def granted_once(etcd: Shown) -> Shown:
+    """Of two grants for the same range the second counts."""
+    (head, (perm, grants)), *rest = etcd.stdout
+    last = {tuple(field for field in grant if field[0] != "permType"): grant for grant in grants}
+    return etcd._replace(stdout=[[head, (perm, list(last.values()))], *rest])
+
+
 def _schemes(etcd: Shown) -> Shown:
     stderr = [line.replace("http, https, unix, or unixs", "tcp or http") for line in etcd.stderr]
     return etcd._replace(stderr=stderr)
@@ -186,6 +203,12 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference("learners that are updated", r"member update -w (json|protobuf) .*", still_learner),
     Difference("peer URL schemes", r"member (add|update) .*--peer-urls=bogus", _schemes),
     Difference("member list --hex", r"member list --hex -w json", _hexadecimal),
+    Difference("permissions on nothing", r"grant of nothing \d", says("etcdserver: invalid auth management")),
+    Difference("permissions on nothing", r"role get of nothing \d", without_grants),
+    Difference(
+        "permissions on nothing", r"revoke of nothing \d", says("etcdserver: permission is not granted to the role")
+    ),
+    Difference("ranges granted twice", r"role get twice -w json", granted_once),
     Difference("leases of locks", r"no lock's lease is left", fixed(["found 0 leases", ""], NOTHING, 0)),
     Difference("exit code of a locked command", r"lock lock/a -- sh -c exit 3", lambda etcd: etcd._replace(code=3)),
     Difference(

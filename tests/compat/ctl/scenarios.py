@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from tests.compat.ctl.member_scenarios import members
 from tests.compat.ctl.sides import Side
+from tests.compat.ctl.user_scenarios import USERS
 
 Scenario = Callable[[Side], None]
 
@@ -479,5 +480,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     elections,
     endpoints,
     members,
+    *USERS,
     command_lines,
 )

@@ -15,7 +15,10 @@ from tests.compat.ctl.differences import (
     NOTHING,
     Shown,
     fixed,
+    granted_once,
+    says,
     still_learner,
+    without_grants,
 )
 
 
@@ -44,22 +47,7 @@ def _more_keys(etcd: Shown) -> Shown:
     return etcd._replace(stdout=[more(line) for line in etcd.stdout])
 
 
-def _says(message: str) -> Callable[[Shown], Shown]:
-    return lambda _: Shown(NOTHING, [f"Error: {message}", ""], 1)
-
-
-def _without_grants(etcd: Shown) -> Shown:
-    return etcd._replace(stdout=[line for line in etcd.stdout if not str(line).startswith("\t")])
-
-
-def _once(etcd: Shown) -> Shown:
-    """Of two grants for the same range the second counts."""
-    (head, (perm, grants)), *rest = etcd.stdout
-    last = {tuple(field for field in grant if field[0] != "permType"): grant for grant in grants}
-    return etcd._replace(stdout=[[head, (perm, list(last.values()))], *rest])
-
-
-_LATER = _says(
+_LATER = says(
     "rpc error: code = Unimplemented desc = zetcd: users and roles are kept; authentication itself comes with a later "
     "version"
 )
@@ -71,8 +59,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(r"member update -w (json|protobuf) .*", still_learner, LEARNERS),
     Difference(r"snapshot status (-w (simple|json|fields)|\d)", _more_keys, KEYS),
     Difference(r"auth enable with a root user", _LATER, ENABLING),
-    Difference(r"grant of nothing \d", _says("etcdserver: invalid auth management"), EMPTY_RANGES),
-    Difference(r"role get of nothing \d", _without_grants, EMPTY_RANGES),
-    Difference(r"revoke of nothing \d", _says("etcdserver: permission is not granted to the role"), EMPTY_RANGES),
-    Difference(r"role get twice -w json", _once, TWICE),
+    Difference(r"grant of nothing \d", says("etcdserver: invalid auth management"), EMPTY_RANGES),
+    Difference(r"role get of nothing \d", without_grants, EMPTY_RANGES),
+    Difference(r"revoke of nothing \d", says("etcdserver: permission is not granted to the role"), EMPTY_RANGES),
+    Difference(r"role get twice -w json", granted_once, TWICE),
 )

@@ -100,6 +100,9 @@ _CHECK_FLAGS = (
 _PEER_URLS = flag("peer-urls", "", "comma separated peer URLs of the member")
 _CLUSTER = flag("cluster", False, "ask every endpoint of the member list")
 
+_INTERACTIVE = flag("interactive", True, "ask for the password; false: it is the first word of the input")
+_PERMISSION_FLAGS = (flag("from-key", False, _FROM_KEY), flag("prefix", False, _PREFIX))
+
 _PUT_LONG = """\
 Writes one key.
 
@@ -159,6 +162,10 @@ COMMANDS: tuple[Command, ...] = (
     _group("alarm", "Alarms of the cluster"),
     _command("disarm", "Clears all alarms", "alarm:disarm", group="alarm"),
     _command("list", "Lists all alarms", "alarm:show", group="alarm"),
+    _group("auth", "Authentication"),
+    _command("disable", "Switches authentication off", "auth:disable", group="auth"),
+    _command("enable", "Switches authentication on", "auth:enable", group="auth"),
+    _command("status", "Prints whether it is on (etcdctl 3.5)", "auth:status", group="auth"),
     _group("check", "Checks of a running cluster"),
     _command(
         "datascale [options]",
@@ -283,6 +290,25 @@ COMMANDS: tuple[Command, ...] = (
         PUT_FLAGS,
         _PUT_LONG,
     ),
+    _group("role", "Roles: what users may do"),
+    _command("add <role name>", "Makes a role", "role:add", group="role"),
+    _command("delete <role name>", "Deletes a role, and takes it from its users", "role:delete", group="role"),
+    _command("get <role name>", "Prints the permissions of a role", "role:get", group="role"),
+    _command(
+        "grant-permission [options] <role name> <permission type> <key> [endkey]",
+        "Lets a role read, write or readwrite a key or the keys [key, endkey)",
+        "role:grant_permission",
+        _PERMISSION_FLAGS,
+        group="role",
+    ),
+    _command("list", "Lists all roles", "role:show", group="role"),
+    _command(
+        "revoke-permission <role name> <key> [endkey]",
+        "Takes a permission back; the range is that of the grant",
+        "role:revoke_permission",
+        _PERMISSION_FLAGS,
+        group="role",
+    ),
     _group("snapshot", "Snapshots of a member's store"),
     _command(
         "save <filename>",
@@ -307,6 +333,30 @@ COMMANDS: tuple[Command, ...] = (
         (flag("interactive", False, "say what is expected next", "i"),),
         _TXN_LONG,
     ),
+    _group("user", "Users"),
+    _command(
+        "add <user name or user:password> [options]",
+        "Makes a user",
+        "user:add",
+        (
+            _INTERACTIVE,
+            flag("new-user-password", "", "the password; better asked for, since others see command lines"),
+            flag("no-password", False, "a user without a password"),
+        ),
+        group="user",
+    ),
+    _command("delete <user name>", "Deletes a user", "user:delete", group="user"),
+    _command(
+        "get <user name> [options]",
+        "Prints the roles of a user",
+        "user:get",
+        (flag("detail", False, "print the permissions of the roles, too"),),
+        group="user",
+    ),
+    _command("grant-role <user name> <role name>", "Gives a user a role", "user:grant_role", group="user"),
+    _command("list", "Lists all users", "user:show", group="user"),
+    _command("passwd <user name> [options]", "Changes a password", "user:passwd", (_INTERACTIVE,), group="user"),
+    _command("revoke-role <user name> <role name>", "Takes a role from a user", "user:revoke_role", group="user"),
     _command("version", "Prints the version of zetcdctl", "about:version"),
     _group("wal", "Log files of a stopped member"),
     _command(

@@ -4,7 +4,7 @@ from typing import Any
 
 from zetcd.cli.ctl.formats import Options, Printer, Reply
 from zetcd.cli.ctl.formats.rows import truth
-from zetcd.cli.ctl.formats.schema import ALARMS, EVENTS
+from zetcd.cli.ctl.formats.schema import ALARMS, AUTH_CHANGES, EVENTS, PERMISSIONS
 from zetcd.cli.ctl.golang import quote
 
 
@@ -128,6 +128,25 @@ def _hashes(reply: Reply) -> str:
     )
 
 
+def _auth_status(reply: Reply) -> str:
+    enabled = _line("Enabled", truth(reply.get("enabled")))
+    return _header(reply) + enabled + _line("AuthRevision", reply.get("authRevision", 0))
+
+
+def _role(reply: Reply) -> str:
+    return _header(reply) + "".join(
+        _line("PermType", f" {PERMISSIONS[perm.get('permType', 0)]}")
+        + _line("Key", quote(perm.get("key", b"")))
+        + _line("RangeEnd", quote(perm.get("range_end", b"")))
+        for perm in reply.get("perm", ())
+    )
+
+
+def _roles(reply: Reply) -> str:
+    names = [quote(name.encode()) for name in reply.get("roles", ())]
+    return _header(reply) + " ".join(['"Roles" :', *names]) + "\n"
+
+
 def _snapshot(reply: Reply) -> str:
     size = _line("Keys", reply["totalKey"]) + _line("Size", reply["totalSize"])
     return _line("Hash", reply["hash"]) + _line("Revision", reply["revision"]) + size
@@ -161,6 +180,10 @@ _TEXTS = {
     "hashes": _hashes,
     "health": _health,
     "snapshot": _snapshot,
+    **dict.fromkeys(AUTH_CHANGES, _header),
+    "auth_status": _auth_status,
+    "role_get": _role,
+    "roles": _roles,
 }
 
 

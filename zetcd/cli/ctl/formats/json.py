@@ -12,7 +12,7 @@ import msgspec
 from zetcd.cli.ctl.formats import Options, Printer, Reply
 from zetcd.cli.ctl.formats.schema import KINDS, MESSAGES
 
-_BOOLS = frozenset({"more", "succeeded", "isLearner"})
+_BOOLS = frozenset({"more", "succeeded", "isLearner", "enabled"})
 
 
 def encode(value: Any) -> bytes:

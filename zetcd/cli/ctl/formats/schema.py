@@ -85,8 +85,21 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         (11, "storageVersion", "str"),
         (12, "dbSizeQuota", "int"),
     ),
+    "Permission": ((1, "permType", "int"), (2, "key", "bytes"), (3, "range_end", "bytes")),
+    "AuthResponse": (_HEADER,),
+    "AuthStatusResponse": (_HEADER, (2, "enabled", "int"), (3, "authRevision", "int")),
+    "AuthUserGetResponse": (_HEADER, (2, "roles", "*str")),
+    "AuthUserListResponse": (_HEADER, (2, "users", "*str")),
+    "AuthRoleGetResponse": (_HEADER, (2, "perm", "*Permission")),
+    "AuthRoleListResponse": (_HEADER, (2, "roles", "*str")),
     "HashKVResponse": (_HEADER, (2, "hash", "int"), (3, "compact_revision", "int"), (4, "hash_revision", "int")),
 }
+
+AUTH_CHANGES = (
+    "user_add", "user_delete", "user_password", "user_grant", "user_revoke", "role_add", "role_delete", "role_grant",
+    "role_revoke",
+)  # fmt: skip
+"""Replies that are nothing but a header; the simple format says what was done."""
 
 KINDS = {
     "put": "PutResponse",
@@ -106,8 +119,15 @@ KINDS = {
     "member_updated": "MemberUpdateResponse",
     "member_promoted": "MemberPromoteResponse",
     "leader_moved": "MoveLeaderResponse",
+    **dict.fromkeys(AUTH_CHANGES, "AuthResponse"),
+    "auth_status": "AuthStatusResponse",
+    "user_get": "AuthUserGetResponse",
+    "users": "AuthUserListResponse",
+    "role_get": "AuthRoleGetResponse",
+    "roles": "AuthRoleListResponse",
 }
 """What the printers call a reply, and its message."""
 
 ALARMS = {0: "NONE", 1: "NOSPACE", 2: "CORRUPT"}
+PERMISSIONS = {0: "READ", 1: "WRITE", 2: "READWRITE"}
 EVENTS = {0: "PUT", 1: "DELETE"}

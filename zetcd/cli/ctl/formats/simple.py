@@ -3,8 +3,9 @@
 from typing import Any
 
 from zetcd.cli.ctl.formats import Options, Printer, Reply
-from zetcd.cli.ctl.formats.rows import hash_rows, member_rows, snapshot_rows, status_rows
+from zetcd.cli.ctl.formats.rows import hash_rows, member_rows, snapshot_rows, status_rows, truth
 from zetcd.cli.ctl.formats.schema import ALARMS, EVENTS
+from zetcd.cli.ctl.kv import prefix_end
 
 
 def _shown(data: bytes, options: Options) -> bytes:
@@ -111,6 +112,43 @@ def _member_changed(what: str) -> Printer:
     return show
 
 
+def _said(text: str) -> Printer:
+    """What was done, names from the reply set into text."""
+    return lambda reply, _: (text.format(**reply) + "\n").encode()
+
+
+def _listed(field: str) -> Printer:
+    return lambda reply, _: "".join(f"{name}\n" for name in reply.get(field, ())).encode()
+
+
+def _interval(key: bytes, end: bytes) -> bytes:
+    """etcdctl closes no bracket behind an open end."""
+    return b"[" + key + b", " + (b"<open ended>" if end == b"\0" else end + b")")
+
+
+def _role(reply: Reply, _: Options) -> bytes:
+    out = f"Role {reply['role']}\n".encode()
+    for heading, types in ((b"KV Read:\n", (0, 2)), (b"KV Write:\n", (1, 2))):
+        out += heading
+        for perm in reply.get("perm", ()):
+            if perm.get("permType", 0) in types:
+                key, end = perm.get("key", b""), perm.get("range_end", b"")
+                of_prefix = b" (prefix " + key + b")" if end and prefix_end(key) == end else b""
+                out += b"\t" + (_interval(key, end) if end else key) + of_prefix + b"\n"
+    return out
+
+
+def _role_revoke(reply: Reply, _: Options) -> bytes:
+    key, end = reply["key"], reply["range_end"]
+    what = b"range " + _interval(key, end) if end else b"key " + key
+    return b"Permission of " + what + f" is revoked from role {reply['role']}\n".encode()
+
+
+def _auth_status(reply: Reply, _: Options) -> bytes:
+    enabled = truth(reply.get("enabled"))
+    return f"Authentication Status: {enabled}\nAuthRevision: {reply.get('authRevision', 0)}\n".encode()
+
+
 PRINTERS: dict[str, Printer] = {
     "put": _put,
     "get": _get,
@@ -134,5 +172,19 @@ PRINTERS: dict[str, Printer] = {
     "statuses": lambda r, _: _joined(status_rows(r)),
     "hashes": lambda r, _: _joined(hash_rows(r)),
     "health": _health,
+    "user_add": _said("User {name} created"),
+    "user_delete": _said("User {name} deleted"),
+    "user_get": lambda r, _: " ".join([f"User: {r['name']}\nRoles:", *r.get("roles", ())]).encode() + b"\n",
+    "users": _listed("users"),
+    "user_password": _said("Password updated"),
+    "user_grant": _said("Role {role} is granted to user {user}"),
+    "user_revoke": _said("Role {role} is revoked from user {user}"),
+    "role_add": _said("Role {role} created"),
+    "role_delete": _said("Role {role} deleted"),
+    "role_get": _role,
+    "roles": _listed("roles"),
+    "role_grant": _said("Role {role} updated"),
+    "role_revoke": _role_revoke,
+    "auth_status": _auth_status,
     "snapshot": lambda r, _: _joined(snapshot_rows(r)),
 }
