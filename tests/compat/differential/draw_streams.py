@@ -15,6 +15,7 @@ class DrawStreams(Draw):
         self._grpc = grpc
         self._makers = (
             *self._makers, (4, self.watch), (0.5, self.watch_ids), (1, self.keep_alives), (1, self.service),
+            (3, self.users),
         )  # fmt: skip
 
     def watch(self) -> Step:
@@ -63,6 +64,34 @@ class DrawStreams(Draw):
     def keep_alives(self) -> Step:
         """Renewals of leases that are there or are not, in one stream."""
         return "+keep_alives", {"ids": [self.lease() for _ in range(self.dice.randint(1, 4))]}
+
+    def users(self) -> Step:
+        """A change of users and roles, or a look at them. Nobody is called root: authentication must stay off. Each
+        range has a key of its own, since etcd has one that shares it with another twice (docs/gateway.md)."""
+        choice = self.dice.choice
+        user, role = choice(("", "nobody", "u/1", "u/2", "ü")), choice(("", "none", "r1", "r2", "root"))
+        key, range_end = choice(((b"a", b""), (b"b", b"c"), (b"c", b"\0"), (b"d\xff", b"e")))
+        perm = {"permType": self.dice.randrange(3), "key": key, "range_end": range_end}
+        steps: list[Step] = [
+            ("user_add", {"name": user, "options": {"no_password": True}}),
+            ("user_add", {"name": user, "options": {"no_password": True}}),
+            ("user_delete", {"name": user}),
+            ("user_change_password", {"name": user}),
+            ("user_grant_role", {"user": user, "role": role}),
+            ("user_grant_role", {"user": user, "role": role}),
+            ("user_revoke_role", {"name": user, "role": role}),
+            ("user_get", {"name": user}),
+            ("user_list", {}),
+            ("role_add", {"name": role}),
+            ("role_delete", {"role": role}),
+            ("role_grant_permission", {"name": role, "perm": perm}),
+            ("role_grant_permission", {"name": role, "perm": perm}),
+            ("role_revoke_permission", {"role": role, "key": key, "range_end": range_end}),
+            ("role_get", {"role": role}),
+            ("role_list", {}),
+            ("auth_status", {}),
+        ]
+        return choice(steps)
 
     def service(self) -> Step:
         """A call to another service that changes nothing."""
