@@ -155,6 +155,51 @@ AUTH = (
     auth("RoleGrantPermission", pb.AuthRoleGrantPermissionRequest(name="r")),
     auth("RoleRevokePermission", pb.AuthRoleRevokePermissionRequest(role="r", key=b"a")),
 )
+ROLES = (
+    auth("UserAdd", pb.AuthUserAddRequest(name="u", password="p")),
+    auth("UserAdd", pb.AuthUserAddRequest(name="u", password="p")),
+    auth("UserAdd", pb.AuthUserAddRequest(name="ü", options=auth_pb2.UserAddOptions(no_password=True))),
+    auth("UserAdd", pb.AuthUserAddRequest(name="h", hashedPassword="no base64", options=auth_pb2.UserAddOptions())),
+    auth("UserAdd", pb.AuthUserAddRequest(name="nothing")),
+    auth("UserChangePassword", pb.AuthUserChangePasswordRequest(name="u", password="q")),
+    auth("UserChangePassword", pb.AuthUserChangePasswordRequest(name="u", hashedPassword="no base64")),
+    auth("UserChangePassword", pb.AuthUserChangePasswordRequest(name="ü", password="q")),
+    auth("AuthStatus", pb.AuthStatusRequest()),
+    auth("RoleAdd", pb.AuthRoleAddRequest(name="r")),
+    auth("RoleAdd", pb.AuthRoleAddRequest(name="r")),
+    *(
+        auth("RoleGrantPermission", pb.AuthRoleGrantPermissionRequest(name="r", perm=permission))
+        for permission in (
+            auth_pb2.Permission(key=b"a"),
+            auth_pb2.Permission(permType=auth_pb2.Permission.WRITE, key=b"a"),
+            auth_pb2.Permission(key=b"\0", range_end=b"\0"),
+            auth_pb2.Permission(permType=auth_pb2.Permission.READWRITE, key=b"b\xff", range_end=b"c"),
+            auth_pb2.Permission(key=b"a", range_end=b"b"),
+        )
+    ),
+    auth("RoleGet", pb.AuthRoleGetRequest(role="r")),
+    auth("RoleRevokePermission", pb.AuthRoleRevokePermissionRequest(role="r", key=b"a", range_end=b"c")),
+    auth("RoleRevokePermission", pb.AuthRoleRevokePermissionRequest(role="r", key=b"a")),
+    auth("RoleRevokePermission", pb.AuthRoleRevokePermissionRequest(role="r")),
+    auth("RoleGet", pb.AuthRoleGetRequest(role="r")),
+    *(auth("UserGrantRole", pb.AuthUserGrantRoleRequest(user="u", role=role)) for role in ("r", "r", "x", "root", "")),
+    auth("AuthStatus", pb.AuthStatusRequest()),
+    auth("UserGet", pb.AuthUserGetRequest(name="u")),
+    auth("UserList", pb.AuthUserListRequest()),
+    auth("RoleList", pb.AuthRoleListRequest()),
+    auth("RoleDelete", pb.AuthRoleDeleteRequest(role="r")),
+    auth("UserRevokeRole", pb.AuthUserRevokeRoleRequest(name="u", role="r")),
+    auth("UserGet", pb.AuthUserGetRequest(name="u")),
+    auth("UserRevokeRole", pb.AuthUserRevokeRoleRequest(name="u", role="root")),
+    auth("UserAdd", pb.AuthUserAddRequest(name="root", password="p")),
+    auth("AuthEnable", pb.AuthEnableRequest()),
+    auth("Authenticate", pb.AuthenticateRequest(name="root", password="p")),
+    kv("Put", Put(key=b"after", value=b"auth")),
+    *(auth("UserDelete", pb.AuthUserDeleteRequest(name=name)) for name in ("u", "ü", "h", "nothing", "root", "root")),
+    auth("RoleDelete", pb.AuthRoleDeleteRequest(role="r")),
+    auth("AuthStatus", pb.AuthStatusRequest()),
+    auth("AuthDisable", pb.AuthDisableRequest()),
+)
 QUEUES = (
     lock("Lock", lock_pb2.LockRequest(name=b"lock", lease=LEASE)),
     lock("Lock", lock_pb2.LockRequest(name=b"lock", lease=LEASE)),
@@ -170,7 +215,7 @@ QUEUES = (
     Step("/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest()),
     Step("/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest(service="x")),
 )
-UNARY = (*KEYS, *LEASES, *MAINTENANCE, *AUTH, *QUEUES)
+UNARY = (*KEYS, *LEASES, *MAINTENANCE, *AUTH, *ROLES, *QUEUES)
 
 
 class Differs(NamedTuple):
