@@ -20,6 +20,8 @@ class Tls:
     min_version: str = "TLS1.2"
     max_version: str = ""  # empty: what there is
     cipher_suites: tuple[str, ...] = ()  # Go's names; empty: OpenSSL's choice
+    self_signed_for: tuple[str, ...] = ()  # hosts, where --auto-tls makes certificate and key
+    self_signed_years: int = 1
     client_name: str = ""  # that certificates of clients must be made out to; empty: any
 
 

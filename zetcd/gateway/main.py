@@ -12,14 +12,15 @@ import socket
 import ssl
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
 from zetcd.base import limits
 from zetcd.base.errors import Refusal
 from zetcd.base.settings import Settings, Tls
-from zetcd.gateway import ciphers
+from zetcd.gateway import ciphers, self_signed
 from zetcd.gateway.grpc.service import Traffic
 from zetcd.gateway.h2.policing import Policy
 from zetcd.gateway.http.handler import handler
@@ -91,7 +92,7 @@ async def _serve(settings: Settings, listeners: Sequence[Listener], notifier: No
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    tls = tls_context(settings.gateway_tls) if any(one.encrypted for one in listeners) else None
+    tls = tls_context(_with_files(settings)) if any(one.encrypted for one in listeners) else None
     link = Link(
         [f"ipc://run/client-{number}.sock" for number in range(settings.api_processes)],
         timeout_s=settings.request_timeout_ms / 1000 + API_MARGIN_S,
@@ -215,6 +216,16 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     except (ssl.SSLError, OSError) as error:
         raise Refusal(f"{flag}: {name}: {error.strerror or error}") from error
     return context
+
+
+def _with_files(settings: Settings) -> Tls:
+    """What TLS is set up from. With --auto-tls certificate and key are where etcd keeps such."""
+    tls = settings.gateway_tls
+    if not tls.self_signed_for:
+        return tls
+    directory = Path(settings.data_dir) / "fixtures" / "client"
+    cert, key = self_signed.ensure(directory, tls.self_signed_for, tls.self_signed_years)
+    return replace(tls, cert_file=cert, key_file=key)
 
 
 def _choose(context: ssl.SSLContext, suites: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """From what was given to checked `Settings`: defaults, and etcd's checks; each message names the flag and the fix."""
 
+import importlib.util
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from zetcd.base import limits
 from zetcd.base.errors import Refusal
 from zetcd.base.settings import Settings, Tls
 from zetcd.cluster.membership import bootstrap_members, cluster_id
-from zetcd.gateway import ciphers
+from zetcd.gateway import ciphers, self_signed
 from zetcd.node import affinity, urls, values
 from zetcd.node.flags import DISCOVERY_LATER, FLAGS, PEER_TLS_LATER, TLS_LATER
 from zetcd.node.sources import Sources, gather
@@ -23,15 +24,12 @@ PROGRESS_INTERVAL_MIN_MS = 100
 API_PROCESSES_MAX = 64
 NANOSECONDS_PER_MS = 1_000_000
 GATEWAY_PROCESSES_MAX = 64
+SELF_SIGNED_YEARS_MAX = 1_000
 TLS_FILES = (("cert-file", "key-file"), ("peer-cert-file", "peer-key-file"))
 TLS_FLAGS = (
     "cert-file", "key-file", "trusted-ca-file", "client-crl-file", "client-cert-auth", "client-cert-allowed-hostname",
-    "cipher-suites",
+    "cipher-suites", "auto-tls",
 )  # fmt: skip
-TLS_MISSING = {
-    "auto-tls": "zetcd makes no certificates; give --cert-file and --key-file",
-}
-"""What an https:// listener would be less safe without, so that it is refused and not ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +315,7 @@ class _Checker:
             if bool(self._text(cert)) != bool(self._text(key)):
                 there, absent = (cert, key) if self._text(cert) else (key, cert)
                 raise self._wrong(there, f"--{absent} is missing: certificate and key go together")
-        given = [name for name in (*TLS_FLAGS, *TLS_MISSING) if self._value(name)]
+        given = [name for name in TLS_FLAGS if self._value(name)]
         for name in TLS_FLAGS:
             if name.endswith("-file") and name in given and not Path(self._text(name)).is_file():
                 raise self._wrong(name, f"no such file: {self._text(name)}")
@@ -325,13 +323,11 @@ class _Checker:
         if not encrypted:
             self._warnings += [f"{self._origin(name)} has no effect: {TLS_LATER}" for name in given]
             return Tls()
-        for name, fix in TLS_MISSING.items():
-            if name in given:
-                raise self._wrong(name, fix)
-        if "cert-file" not in given:
+        made_for = self._self_signed(encrypted) if "auto-tls" in given else ()
+        if "cert-file" not in given and not made_for:
             raise Refusal(
                 f"TLS key/cert (--cert-file, --key-file) must be provided for client url {encrypted[0].text} with "
-                "HTTPS scheme: give both, or listen on http://"
+                "HTTPS scheme: give both, or --auto-tls, or listen on http://"
             )
         for name in ("client-cert-auth", "client-cert-allowed-hostname"):
             if name in given and "trusted-ca-file" not in given:
@@ -352,7 +348,24 @@ class _Checker:
             max_version=self._text("tls-max-version"),
             cipher_suites=suites,
             client_name=self._text("client-cert-allowed-hostname"),
+            self_signed_for=made_for,
+            self_signed_years=self._years(),
         )
+
+    def _years(self) -> int:
+        years = self._int("self-signed-cert-validity")
+        if not 1 <= years <= SELF_SIGNED_YEARS_MAX:
+            raise self._wrong("self-signed-cert-validity", f"it must be from 1 to {SELF_SIGNED_YEARS_MAX}")
+        return years
+
+    def _self_signed(self, encrypted: list[Url]) -> tuple[str, ...]:
+        """The hosts of a certificate that is to be made; none where one was given."""
+        if self._text("cert-file"):
+            self._warnings.append(f"{self._origin('auto-tls')} has no effect: there is --cert-file")
+            return ()
+        if importlib.util.find_spec("cryptography") is None:
+            raise self._wrong("auto-tls", self_signed.MISSING)
+        return tuple(dict.fromkeys(url.host for url in encrypted))
 
     def _cipher_suites(self) -> tuple[str, ...]:
         suites = cast("tuple[str, ...]", self._value("cipher-suites"))

@@ -335,6 +335,19 @@ def test_only_the_suites_that_were_chosen_connect(tmp_path: Path, certificates: 
         assert shaken(one.port, certificates, suite=other) == other, "control"
 
 
+def test_a_certificate_of_ones_own(tmp_path: Path) -> None:
+    with Https(tmp_path, "--auto-tls", "--gateway-processes", "2") as one:
+        cert = one.data_dir / "fixtures/client/cert.pem"
+        trusting = ("--cacert", str(cert))
+        assert one.ctl("put", "k", "v", more=trusting) == "OK\n"
+        assert run_ctl(one.url, "--command-timeout=2s", "get", "k").returncode != 0, "nobody has signed it"
+        made = cert.read_bytes()
+        one.stop()
+        one.start()
+        assert cert.read_bytes() == made
+        assert one.ctl("get", "k", more=trusting) == "k\nv\n"
+
+
 def test_certificates_of_clients_that_are_for_somebody_else(tmp_path: Path, certificates: Path) -> None:
     cert, key = str(certificates / "cert.pem"), str(certificates / "key.pem")
     flags = ("--cert-file", cert, "--key-file", key, "--trusted-ca-file", cert, "--client-cert-allowed-hostname")

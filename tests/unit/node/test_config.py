@@ -357,7 +357,7 @@ def test_https_listeners(pem: Path) -> None:
     for refused, why in (
         (("--client-cert-auth",), "--trusted-ca-file is missing"),
         (("--client-cert-allowed-hostname", "a"), "--trusted-ca-file is missing"),
-        (("--auto-tls",), "makes no certificates"),
+        (("--auto-tls", "--self-signed-cert-validity", "0"), "from 1 to 1000"),
         (("--cipher-suites", "TLS_NOPE"), 'unexpected TLS cipher suite "TLS_NOPE"'),
         (("--cipher-suites", "TLS_RSA_WITH_AES_128_CBC_SHA"), "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
         (("--cipher-suites", "TLS_AES_128_GCM_SHA256"), "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
@@ -365,6 +365,19 @@ def test_https_listeners(pem: Path) -> None:
     ):
         with pytest.raises(Refusal, match=why):
             settings(*HTTPS, *pair, *refused)
+
+
+def test_a_certificate_of_ones_own(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(*HTTPS, "--auto-tls", "--self-signed-cert-validity", "3").gateway_tls
+    assert (found.self_signed_for, found.self_signed_years, found.cert_file) == (("127.0.0.1",), 3, "")
+    pair = ("--cert-file", str(pem), "--key-file", str(pem))
+    assert settings(*HTTPS, *pair, "--auto-tls").gateway_tls.self_signed_for == ()
+    assert "there is --cert-file" in warnings(*HTTPS, *pair, "--auto-tls")[0]
+    with pytest.raises(Refusal, match="must be provided"):
+        settings(*HTTPS)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(Refusal, match=r"pip install 'zetcd\[auto-tls\]'"):
+        settings(*HTTPS, "--auto-tls")
 
 
 def test_cipher_suites(pem: Path) -> None:
