@@ -134,6 +134,11 @@ REFUSED = [
 ]
 
 
+def test_the_cost_of_password_hashes_has_etcds_default() -> None:
+    assert (settings().bcrypt_cost, settings("--bcrypt-cost=4").bcrypt_cost) == (10, 4)
+    assert warnings("--bcrypt-cost=12") == ()
+
+
 @pytest.mark.parametrize(("line", "message"), REFUSED, ids=[line for line, _ in REFUSED])
 def test_a_wrong_value_names_the_flag_and_the_fix(line: str, message: str) -> None:
     with pytest.raises(Refusal) as refusal:
