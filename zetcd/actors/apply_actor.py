@@ -87,9 +87,11 @@ class ApplyActor(Actor):
             "feed_gaps": 0,
             "granted": 0,
             "revoked": 0,
+            "slow_turns": 0,
         }
         self.meters: Meters = {COMPACTION: Meter(COMPACTION_BOUNDS)}
         self._sweeping_since: int | None = None
+        self.compacted_ms: int | None = None  # when a compaction ended last
         self._raft: Peer | None = None
         self._wal: Peer | None = None
         self._apis: dict[int, ApiLink] = {}
@@ -424,6 +426,7 @@ class ApplyActor(Actor):
         if self.machine.swept_revision != swept:
             since, self._sweeping_since = self._sweeping_since, None
             took_ms = 0 if since is None else self._now_ms - since
+            self.compacted_ms = self._now_ms
             self.meters[COMPACTION].observe_ns(took_ms * 1_000_000_000)  # its unit is the millisecond
         self.deferred.on_swept()
 

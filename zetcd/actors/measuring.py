@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zetcd.base import limits
+from zetcd.host import clock
 from zetcd.host.process import usage
 from zetcd.wire.entry import DeleteRange, Put, Txn
 from zetcd.wire.local import Measure, Measured
@@ -128,6 +129,8 @@ def of_apply(actor: ApplyActor) -> dict[str, float]:
         "etcd_debugging_mvcc_txn_total": changes[Txn],
         "etcd_debugging_mvcc_range_total": counters["reads"],
         "etcd_debugging_mvcc_db_compaction_keys_total": machine.swept_rows,
+        "etcd_debugging_mvcc_db_compaction_last": clock.wall_s(actor.compacted_ms) if actor.compacted_ms else 0,
+        "etcd_server_slow_apply_total": counters["slow_turns"],
         "etcd_disk_defrag_inflight": deferred.defragmenting,
         "etcd_server_snapshot_apply_in_progress_total": snapshots.receiving,
         "etcd_debugging_lease_granted_total": counters["granted"],

@@ -16,3 +16,8 @@ def boottime_ms() -> int:
 def monotonic_ns() -> int:
     """The same in nanoseconds."""
     return time.monotonic_ns()
+
+
+def wall_s(then_ms: int) -> float:
+    """Unix time (s) of a moment that `monotonic_ms` told."""
+    return time.time() - (monotonic_ms() - then_ms) / 1000

@@ -25,6 +25,8 @@ CONNECTING_MS = 5
 """Longest turn while some link is not open yet."""
 FAREWELL_MS = 500
 """How long the last frames of a process that ends in order may take."""
+SLOW_TURN_MS = 100
+"""etcd warns of what takes longer to apply."""
 
 
 def is_readable(sock: "zmq.Socket[bytes]") -> bool:
@@ -131,6 +133,8 @@ class Loop:
     owner_socket: "zmq.Socket[bytes] | None"
     dials: tuple[str, ...]
     after_turn: Callable[[], None] | None = None
+    on_slow: Callable[[], None] | None = None
+    """Told of each turn whose work took SLOW_TURN_MS or longer; None: nobody looks at the clock for that."""
 
     _epoll: select.epoll = None  # type: ignore[assignment]
     _readers: "dict[int, Callable[[], None]]" = None  # type: ignore[assignment]
@@ -232,7 +236,13 @@ class Loop:
             reader = readers.get(descriptor)
             if reader is not None:
                 reader()
-        self._flush()
+        if self.on_slow is None:
+            self._flush()
+        else:
+            began = clock.monotonic_ms()
+            self._flush()
+            if clock.monotonic_ms() >= began + SLOW_TURN_MS:
+                self.on_slow()
 
     def _flush(self) -> None:
         owner_socket, dealers = self.owner_socket, self._dealers

@@ -132,7 +132,10 @@ def _apply(settings: Settings, number: int, context: "zmq.Context[zmq.Socket[byt
         if traced is not None:
             traced()
 
-    loop.after_turn = after_turn
+    def on_slow() -> None:
+        actor.counters["slow_turns"] += 1
+
+    loop.after_turn, loop.on_slow = after_turn, on_slow
     loop.add_reader(flusher.done_fd, lambda: flusher.drain(actor.on_flushed))
     loop.add_reader(files.done_fd, lambda: files.drain(actor.deferred.on_defragmented))
     loop.add_reader(scratches.done_fd, scratches.drain)

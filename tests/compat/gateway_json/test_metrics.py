@@ -20,7 +20,6 @@ LACKING = set(
     etcd_debugging_disk_backend_commit_rebalance_duration_seconds
     etcd_debugging_disk_backend_commit_spill_duration_seconds
     etcd_debugging_disk_backend_commit_write_duration_seconds
-    etcd_debugging_mvcc_db_compaction_last
     etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds
     etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds
     etcd_debugging_mvcc_pending_events_total
@@ -42,7 +41,6 @@ LACKING = set(
     etcd_server_apply_duration_seconds
     etcd_server_go_version
     etcd_server_learner_promote_successes
-    etcd_server_slow_apply_total
     etcd_snap_db_fsync_duration_seconds
     etcd_snap_db_save_total_duration_seconds
     etcd_snap_fsync_duration_seconds
@@ -52,6 +50,18 @@ LACKING = set(
 """,
     )
 )
+OLDER_OR_NEWER = {
+    "3.4": {"etcd_debugging_mvcc_db_compaction_last", "etcd_server_healthcheck", "etcd_server_healthchecks_total"},
+    "3.5": {
+        "etcd_debugging_mvcc_db_total_size_in_bytes",
+        "etcd_debugging_mvcc_delete_total",
+        "etcd_debugging_mvcc_put_total",
+        "etcd_debugging_mvcc_txn_total",
+        "etcd_server_healthcheck",
+        "etcd_server_healthchecks_total",
+    },
+}
+"""What that one has not any more, or not yet."""
 NOT_COMPARED = ("go_",)
 """Go's own: there is no Go."""
 _LINE = re.compile(r"(\w+?)(?:_(?:bucket|sum|count))?(?:\{(.*)\})? \S+")
@@ -101,6 +111,7 @@ def test_they_are_etcds(ours: dict[str, Family], version: str, tmp_path_factory:
         theirs = families(member.url)
     compared = {name for name in theirs if not name.startswith(NOT_COMPARED)}
     assert compared - set(ours) <= LACKING
+    assert {name for name in set(ours) - set(theirs) if name.startswith("etcd_")} <= OLDER_OR_NEWER[version]
     for name in sorted(compared & set(ours)):
         if not theirs[name].labels:
             continue

@@ -8,6 +8,7 @@ from tests.unit.actors.store import Store
 from zetcd.actors.measuring import COMPACTION, MEMORY, TOGETHER, measured, of_api
 from zetcd.base import limits
 from zetcd.base.meter import Meter
+from zetcd.host import clock
 from zetcd.wire.codec import decode_frame, encode
 from zetcd.wire.entry import Compact, DeleteRange, LeaseGrant, Put, Txn
 from zetcd.wire.local import Frame, Measure, Measured, Subscribe, Subscribed
@@ -125,6 +126,7 @@ def test_apply_measures_how_long_compactions_take() -> None:
     assert counts[0] == 1, "one slice"
     assert total == 150 * (2_400 // limits.COMPACTION_BATCH)
     assert answer.series["etcd_debugging_mvcc_db_compaction_keys_total"] == 2_398, "all but the one that is current"
+    assert answer.series["etcd_debugging_mvcc_db_compaction_last"] == pytest.approx(clock.wall_s(now_ms - 150), abs=1)
 
 
 def test_events_are_counted_for_each_watcher_that_gets_them(front: Front) -> None:
