@@ -9,7 +9,7 @@ PYTHON ?= $(or $(firstword $(shell PATH=/usr/bin:$$PATH command -v python3.11 py
 export PYTHON
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-WORKERS ?= 4
+WORKERS ?= 2
 SECONDS_EACH ?= 10
 ROUNDS ?= 3
 SCENARIOS ?= kill stop part restart replace sizes stuck

@@ -367,7 +367,7 @@ class RaftActor(Actor):
             self.reads.end_turn(self.pipeline.applied, granted=self.granting.granted)
             self.snapshots.settle(core)
             granted = self.granting.granted
-            report = not granted and (self._stopping or self.reads.unapplied or not self.ready)
+            report = not granted and self._awaits_apply(core)
             if self.pipeline.behind(core.log, report=report) and not (self.snapshots.installing or core.snapshot):
                 for message in self.pipeline.feed(core.log, core.number, granted=granted, report=report):
                     self._to_apply(message)
@@ -376,6 +376,11 @@ class RaftActor(Actor):
             standing = self._standing()
             for peer in self._askers:
                 self.send(peer, standing)
+
+    def _awaits_apply(self, core: Core) -> bool:
+        """Whether somebody waits for what apply executes: the next membership change too (rule 14)."""
+        changing = core.log.membership_index > core.log.applied
+        return changing or self._stopping or self.reads.unapplied or not self.ready
 
     def _settle(self, core: Core) -> None:
         """Applied and its consequences. Under the grant apply may be ahead of what wal has told us."""

@@ -14,7 +14,7 @@ from zetcd.base.limits import PUBLISH_RETRY_MS
 from zetcd.base.settings import Settings
 from zetcd.cluster.membership import ChangeKind
 from zetcd.raft.core import Core
-from zetcd.wire.entry import BlockKind, MemberChange, decode_entries
+from zetcd.wire.entry import Block, BlockKind, MemberChange, decode_entries
 from zetcd.wire.local import MemberList, Message
 from zetcd.wire.peer import Forward, ForwardRefused, Heartbeat, decode_peer_frame
 
@@ -151,3 +151,15 @@ def test_a_member_alone_is_ready_with_the_grant_which_waits_for_its_publication(
     commands = [entry.command for block in rig.durable for entry in decode_entries(block.count, block.data)]
     assert isinstance(commands[-1], MemberChange)
     assert (commands[-1].kind, commands[-1].member, rig.actor.ready) == (ChangeKind.PUBLISH, ID, True)
+
+
+def test_rule_14_the_next_change_of_members_waits_for_no_tick() -> None:
+    """One that apply refuses changes nothing, and raft hears that it is over all the same."""
+    actor = RaftActor(dataclasses.replace(SETTINGS, member_id=1, name="m1", advertise_client_urls=URLS), Random(7))
+    actor.core = core = make((1,))
+    core.step(Heartbeat(2, 2, 1, 0, 1))
+    actor.member = 1
+    actor.proposals.on_members(members("m1", URLS))
+    assert not actor._awaits_apply(core)
+    core.log.append(Block(2, 2, 2, b"", BlockKind.MEMBERSHIP))
+    assert actor._awaits_apply(core)
