@@ -246,8 +246,11 @@ class Peers:
         lane.said, lane.left_ms = True, self._now_ms
         traffic = self.traffic[key[0]]
         traffic.sent_bytes += self._leaving_bytes
-        if lane.kind == CONTROL and any(type(message) is Heartbeat for message in self._leaving):
-            traffic.asked(self.clock_ns())
+        if lane.kind == CONTROL:
+            for message in self._leaving:
+                if type(message) is Heartbeat:
+                    traffic.asked(self.clock_ns())
+                    break
 
     def on_unsent(self, key: LaneKey) -> None:
         """Nobody is connected there, or too much waits already. After a while of that another URL is tried."""
@@ -300,12 +303,12 @@ class Peers:
         traffic = self.traffic.get(source)
         if traffic is not None:
             traffic.received_bytes += len(data)
-            if any(type(message) is HeartbeatReply for message in messages):
-                traffic.answered(self.clock_ns())
         taken: list[BetweenMembers] = []
         for message in messages:
             if isinstance(message, BetweenMembers) and message.source == source and message.target == target:
                 taken.append(message)
+                if type(message) is HeartbeatReply and traffic is not None:
+                    traffic.answered(self.clock_ns())
             else:
                 self.counters.foreign += 1
         return taken

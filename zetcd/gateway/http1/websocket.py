@@ -57,6 +57,7 @@ class Socket:
         "_frames",
         "_held",
         "_ignoring",
+        "_message_bytes",
         "_messages",
         "_now",
         "_parts",
@@ -87,6 +88,7 @@ class Socket:
         self._rest_bytes = 0
         self._parts = bytearray()  # of a message in fragments
         self._messages: deque[bytes] = deque()
+        self._message_bytes = 0
         self._ignoring = False
         self._ending = False  # nothing is read or sent any more; messages that came before are still handed out
         self._stuffed = False  # a `send` was False
@@ -111,7 +113,9 @@ class Socket:
         while not self._messages and self._rest and not self._ending:
             self._parse()
         found = self._messages.popleft() if self._messages else None
-        if found is None and self._ending:
+        if found is not None:
+            self._message_bytes -= len(found)
+        elif self._ending:
             self.cancel()
         self._account()
         if full and not self.full:
@@ -221,14 +225,15 @@ class Socket:
 
     def _on_message(self) -> None:
         message, self._parts = bytes(self._parts), bytearray()
-        if message.isspace() or not message:
+        if self._ignoring or not message or message.isspace():
             self._police()
-        elif not self._ignoring:
+        else:
             self.used = True
             self._messages.append(message)
+            self._message_bytes += len(message)
 
     def _police(self) -> None:
-        """A frame came that carries nothing, or next to nothing."""
+        """A frame came that carries nothing, next to nothing, or what nobody wants."""
         if not self._useless.take(self._now):
             self._fail(POLICY_VIOLATION, "too many frames that carry nothing")
 
@@ -249,8 +254,8 @@ class Socket:
 
     def _account(self) -> bool:
         """Tell `held` what is held now. False: that is too much."""
-        held = 0 if self.done else self._rest_bytes + len(self._parts) + len(self._frames.reader.buffer)
-        held += sum(map(len, self._messages))
+        parts = len(self._parts) + len(self._frames.reader.buffer) + self._message_bytes
+        held = 0 if self.done else self._rest_bytes + parts
         change, self.body_bytes = held - self.body_bytes, held
         if change > 0:
             return self._held.take(change)
@@ -262,5 +267,6 @@ class Socket:
         self._rest.clear()
         self._rest_bytes = 0
         self._messages.clear()
+        self._message_bytes = 0
         self._account()
         self._carrier.answered(self, keep=False)

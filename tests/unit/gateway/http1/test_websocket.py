@@ -385,6 +385,15 @@ def test_ignored_messages_are_dropped_and_pings_answered() -> None:
     assert socket.take() is None
 
 
+def test_floods_of_messages_that_nobody_wants_end_the_connection() -> None:
+    site = Site()
+    site.open().ignore()
+    site.wire.receive(b"\x81\x82\0\0\0\0{}" * (limits.GATEWAY_CONTROL_FRAMES_MAX + 1_000), site.now)
+    site.hear()
+    assert site.closed_with == 1008
+    assert site.held.bytes == 0
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_random_exchanges(seed: int) -> None:
     """What either says arrives in order, whatever the shape and cut of its frames; nothing is held afterwards."""
