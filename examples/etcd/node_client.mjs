@@ -36,3 +36,4 @@ await campaign.resign();
 console.log("leader", await election.leader());
 
 client.close();
+process.exit(); // etcd3 restarts the timer of a lease when an answer comes after its revocation

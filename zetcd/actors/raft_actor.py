@@ -391,6 +391,7 @@ class RaftActor(Actor):
             if self._conf is not None and not granting.revoking:
                 core.conf_applied(self._conf)
                 self._conf = None
+                self._standing_due = True  # a learner knows at once that it is one
             core.applied(applied, pipeline.flushed)
         if not self._serving and not core.alone:
             self._serving = True

@@ -15,7 +15,7 @@ from zetcd.base.settings import Settings
 from zetcd.cluster.membership import ChangeKind
 from zetcd.raft.core import Core
 from zetcd.wire.entry import Block, BlockKind, MemberChange, decode_entries
-from zetcd.wire.local import MemberList, Message
+from zetcd.wire.local import Applied, ConfState, MemberList, Message, Revoked, Standing
 from zetcd.wire.peer import Forward, ForwardRefused, Heartbeat, decode_peer_frame
 
 URLS = ("tcp://h1:2",)
@@ -163,3 +163,15 @@ def test_rule_14_the_next_change_of_members_waits_for_no_tick() -> None:
     assert not actor._awaits_apply(core)
     core.log.append(Block(2, 2, 2, b"", BlockKind.MEMBERSHIP))
     assert actor._awaits_apply(core)
+
+
+def test_a_member_that_turns_out_to_be_a_learner_tells_its_clients_side_in_the_same_turn() -> None:
+    """Until api knows, it takes requests that a learner refuses."""
+    rig = Rig()
+    rig.settle()
+    rig.actor.on_peer(rig.api)
+    rig.actor.revoke()
+    rig.turn()
+    rig.sent.clear()
+    rig.turn(rig.apply, Revoked(1), Applied(rig.commit.index, 0, 0, 0, ConfState([2], [ID])))
+    assert [standing.is_learner for standing in rig.take(Standing)][-1]
