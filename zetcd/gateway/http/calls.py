@@ -234,6 +234,8 @@ class JsonStream(_Context):
     def open(self, method: Streaming, requests: _Requests) -> None:
         """Open it and pass on what the body holds."""
         first = requests.first()
+        if self.done:  # a websocket's client that said goodbye behind its request
+            return
         self.inbound = method.open(self)
         self.exchange.on_writable = self.inbound.writable
         self.requests = requests

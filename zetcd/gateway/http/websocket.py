@@ -94,8 +94,8 @@ class _SocketCall:
             return
         request = replace(self._opening, body=first)
         if isinstance(method, Unary):
-            self._socket.ignore()
             start_unary(method, request, self, [], self._bytes_max)
+            self._socket.ignore()  # not before: if what follows says that the client goes, that cancels the call
         else:
             self._stream = start_streaming(method, request, self, [], self._bytes_max, source=self._socket)
 

@@ -203,6 +203,7 @@ class Connection:
         self.put(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         socket = Socket(self, self._held, self._now)
         self._current = socket
+        self._quiet_since = self._now
         for data in self._rest:
             socket.receive(data, self._now)
         self._rest.clear()

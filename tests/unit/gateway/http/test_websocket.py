@@ -6,10 +6,15 @@ from functools import wraps
 from typing import Any
 
 import pytest
+from websockets.protocol import Protocol, Side
 
 from tests.unit.gateway.http.fakes import HEADER, FakeInbound, World
+from tests.unit.gateway.http1.test_connection import get
+from tests.unit.gateway.http1.test_websocket import ASK, KEY
 from zetcd.base.errors import NOT_FOUND, UNAVAILABLE
 from zetcd.base.limits import GRPC_OVERHEAD_BYTES, JSON_REQUESTS_PER_TURN, REQUEST_BYTES_DEFAULT
+from zetcd.gateway.held import Held
+from zetcd.gateway.http1.connection import Connection
 from zetcd.gateway.rpc import RpcError
 from zetcd_pb import rpc_pb2 as pb
 
@@ -187,6 +192,24 @@ async def test_a_client_that_reads_slowly_stops_the_service() -> None:
     assert socket.on_writable is not None
     socket.on_writable()
     assert world.streams[0].seen[-1] == "writable"
+
+
+@pytest.mark.parametrize("path", ["/v3/kv/put", "/v3/maintenance/snapshot", "/v3/watch"])
+@in_a_loop
+async def test_who_says_goodbye_behind_the_first_request_leaves_no_call(path: str) -> None:
+    """A lock that was asked for so waited for ever, and was then held for nobody."""
+    world = World()
+    wire = Connection(world.handler, lambda: None, 0.0, "p", date=lambda: "", held=Held(1 << 20))
+    wire.receive(get(path.encode(), ASK + KEY), 0.0)
+    assert wire.take().startswith(b"HTTP/1.1 101 ")
+    client = Protocol(Side.CLIENT)
+    client.send_text(b"{}")
+    client.send_close(1000)
+    wire.receive(b"".join(client.data_to_send()), 0.0)
+    await asyncio.sleep(0)
+    assert wire.closing
+    assert world.unaries.cancelled == len(world.unaries.asked)
+    assert all(inbound.seen[-1:] == ["cancelled"] for inbound in world.streams)
 
 
 @in_a_loop

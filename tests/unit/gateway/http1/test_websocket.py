@@ -208,6 +208,19 @@ def test_a_client_that_does_not_answer_close_or_never_speaks_is_given_up() -> No
     assert site.wire.finished
 
 
+def test_a_connection_that_was_quiet_before_its_handshake_has_the_whole_time_to_speak() -> None:
+    site = Site()
+    idle_s = limits.HTTP_IDLE_MS / 1000
+    site.now += idle_s - 1
+    site.open()
+    site.wire.tick(site.now + 1)
+    site.hear()
+    assert site.closed_with is None
+    site.wire.tick(site.now + idle_s)
+    site.hear()
+    assert site.closed_with == 1000
+
+
 def test_a_socket_in_use_may_be_quiet_for_ever() -> None:
     site = Site()
     site.open()
