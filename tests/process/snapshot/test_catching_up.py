@@ -85,17 +85,26 @@ def behind(tmp_path: Path) -> Iterator[tuple[Cluster, ClusterMember, ClusterMemb
         cluster.alike()
         target.kill_all()
         fill(leader, 0, KEYS)
-        wait_for(lambda: put(leader, b"tick", b"") and flushed(leader), "a flush of everything")
+        let_go(leader)
         yield cluster, leader, target
 
 
-def flushed(member: ClusterMember, keys: int = KEYS) -> bool | None:
-    """Whether LevelDB holds so many keys, so that raft has let go of the log."""
-    size = 0
-    for path in stores(member, "db/*"):
+def on_disk(member: ClusterMember, value: bytes) -> bool | None:
+    """Whether LevelDB, which does not compress, holds value: then it holds all that was executed before."""
+    for path in [*stores(member, "db/*.l*"), *stores(member, "store-*/*.l*")]:
         with contextlib.suppress(FileNotFoundError):
-            size += path.stat().st_size
-    return True if size > keys * VALUE else None
+            if value in path.read_bytes():
+                return True
+    return None
+
+
+def let_go(leader: ClusterMember) -> None:
+    """Until two flushes have been written, one behind the other: then raft has heard of the first, which holds all that
+    was executed before, and has let go of the log. Bytes in a file alone may still be on their way to the disk."""
+    for number in range(2):
+        value = b"flush %d %d" % (number, random.getrandbits(64))
+        put(leader, b"note", value)
+        wait_for(functools.partial(on_disk, leader, value), "a flush", 60.0)
 
 
 def kill_nobody(_leader: ClusterMember, _target: ClusterMember) -> None:
@@ -179,7 +188,7 @@ def test_rule_16_a_watcher_on_a_member_that_takes_a_snapshot_misses_nothing(tmp_
             with Load([member for member in cluster.members if member is not target]) as load:
                 with stopped(target, "raft"):
                     fill(leader, 0, WINDOW)
-                    wait_for(lambda: flushed(leader, WINDOW), "a flush of most of it")
+                    let_go(leader)
                 wait_for(lambda: (target.data_dir / "member" / "CURRENT").exists() or None, "a snapshot", 60.0)
                 wait_for(lambda: caught_up(target, leader), "the data at the member that was held up", 60.0)
             last = load.acknowledged
@@ -209,28 +218,17 @@ def test_rule_18_a_watcher_below_the_compaction_of_a_snapshot_is_told_so(tmp_pat
                 put(leader, b"load", b"1")
                 revision = put(leader, b"load", b"2")
                 assert "error" not in leader.call({"op": "compact", "revision": revision})
-                put(leader, b"last", b"after the compaction")
-                wait_for(lambda: on_disk(leader, b"after the compaction"), "a flush of everything")
+                let_go(leader)
             reply = dealer.reply(stream, 60.0)
         assert reply.get("canceled"), reply
         assert reply["compact_revision"] == revision
-
-
-def on_disk(member: ClusterMember, value: bytes) -> bool | None:
-    """Whether LevelDB, which does not compress, holds value: then it holds all that was executed before."""
-    for path in [*stores(member, "db/*.l*"), *stores(member, "store-*/*.l*")]:
-        with contextlib.suppress(FileNotFoundError):
-            if value in path.read_bytes():
-                return True
-    return None
 
 
 def test_rule_07_a_new_member_of_a_cluster_whose_log_has_gone_begins_with_a_snapshot(tmp_path: Path) -> None:
     with Cluster(tmp_path, 3, *FLAGS) as cluster:
         leader = cluster.leader()
         fill(leader, 0, KEYS)
-        put(leader, b"last", b"before the newcomer")
-        wait_for(lambda: on_disk(leader, b"before the newcomer"), "a flush of everything")
+        let_go(leader)
         joining = ClusterMember(tmp_path / "m4", *FLAGS, name="m4")
         joining.founding = ",".join(f"{member.name}={member.peer}" for member in [*cluster.members, joining])
         joining.state = "existing"

@@ -17,8 +17,7 @@ from tests.process.snapshot.test_catching_up import (
     VALUE,
     caught_up,
     fill,
-    flushed,
-    on_disk,
+    let_go,
     receiving,
     stores,
 )
@@ -159,9 +158,7 @@ def test_rule_07_a_member_whose_power_fails_while_it_takes_a_snapshot_takes_it_a
         target.kill_all()
         leader = cluster.leader(others)
         fill(leader, 0, KEYS)
-        put(leader, b"last", b"before the power fails")
-        wait_for(lambda: on_disk(leader, b"before the power fails"), "a flush of everything")
-        wait_for(lambda: put(leader, b"tick", b"") and flushed(leader), "raft to hear of it")
+        let_go(leader)
         target.spawn()
         wait_for(lambda: point(target), "the moment", 60.0)
         disk.unplug()
