@@ -1,5 +1,7 @@
 """Reads that may take more than one turn (design rule 19)."""
 
+from collections.abc import Callable
+
 from zetcd.base import limits
 from zetcd.wire.results import Result
 
@@ -56,8 +58,8 @@ class Slice:
         self._next = min(self._next * self.GROWTH, affordable)
 
 
-def finish(cursor: Cursor) -> Result:
-    """All steps at once, for reads inside a transaction."""
+def finish(cursor: Cursor, alive: Callable[[], None] = lambda: None) -> Result:
+    """All steps at once, for reads inside a transaction. alive: called between them."""
     while (result := cursor.step()) is None:
-        pass
+        alive()
     return result

@@ -245,6 +245,7 @@ def holds(store: Store, compare: Compare) -> bool:
         pairs = scan.take(100)
         empty = empty and not pairs
         held = all(_holds(compare, row) for _, row in pairs)
+        store.alive()
     scan.close()
     return _holds(compare, None) if empty else held
 

@@ -180,7 +180,7 @@ class Execution:
     def _range(self, query: Range) -> RangeDone:
         answer = open_range(self.store, query)
         if isinstance(answer, RangeCursor):
-            answer = finish(answer)
+            answer = finish(answer, self.store.alive)
         if isinstance(answer, RangeDone):
             return answer
         # Too much for one answer; the writes of the transaction stand, so its reply says what it can.
@@ -252,6 +252,7 @@ class Execution:
 
     def auth(self, command: AuthCommand) -> Result:
         """etcd Auth: users, roles and permissions. No revision of the store comes of it."""
+        self.store.alive()  # rewriting the largest record takes 2 ms, and a block may hold tens of thousands of changes
         error = self.users.change(command)
         return Done(self.store.revision) if error is None else self.fail(error)
 

@@ -12,15 +12,20 @@ from zetcd.wire.entry import (
     IGNORE_LEASE,
     IGNORE_VALUE,
     PREV_KV,
+    Block,
     Command,
     Compare,
+    CompareResult,
+    CompareTarget,
     DeleteRange,
+    Entry,
     LeaseGrant,
     LeaseRevoke,
     NoOp,
     Put,
     Range,
     Txn,
+    encode_entries,
 )
 from zetcd.wire.results import DeleteDone, Done, Failed, PutDone, RangeDone, Result, TxnDone
 
@@ -222,3 +227,33 @@ def test_a_change_of_very_many_keys_gives_signs_of_life(by_lease: bool) -> None:
     answer = machine.query(Range(b"0", b"1", count_only=True))
     assert isinstance(answer, RangeDone)
     assert answer.count == 0
+
+
+# -- long work -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "command",
+    [
+        DeleteRange(b"k", b"l"),
+        Txn([], [Put(b"x", b""), Range(b"k", b"l", keys_only=True)], []),
+        Txn([], [Put(b"x", b""), Range(b"k", b"l", revision=2, count_only=True)], []),
+        Txn([Compare(CompareResult.GREATER, CompareTarget.VERSION, b"k", range_end=b"l")], [Put(b"x", b"")], []),
+        Txn([], [Range(b"k", b"l", max_mod_revision=1)], []),
+    ],
+)
+def test_rule_20_work_on_many_keys_within_one_entry_is_not_taken_for_a_hang(command: Command) -> None:
+    """A transaction of 128 ranges over a million keys took minutes: the process was killed, and met it again in the
+    log of each member."""
+    calls = 0
+
+    def alive() -> None:
+        nonlocal calls
+        calls += 1
+
+    machine = Machine(MemoryEngine(), alive)
+    slices = 5
+    puts = [Entry(0, 0, Put(b"k%05d" % at, b"")) for at in range(slices * limits.READ_SLICE_KEYS)]
+    machine.apply(Block(1, len(puts), 1, encode_entries(puts)))
+    machine.settle()
+    assert not calls
+    machine.apply(Block(len(puts) + 1, len(puts) + 1, 1, encode_entries([Entry(0, 0, command)])))
+    assert calls >= slices - 1
