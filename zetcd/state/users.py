@@ -9,6 +9,7 @@ being there. One rule is stricter: a range stands in a role once, where etcd add
 the same key.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from struct import Struct
 from typing import Any, TypeVar
@@ -196,19 +197,20 @@ class Users:
         role = self._roles.get(grant.role)
         if role is None:
             return ROLE_NOT_FOUND
-        where = (grant.key, grant.range_end)
-        granted = (grant.permission, *where)
-        if any(each[1:] == where for each in role):
-            return self._set_role(grant.role, [granted if each[1:] == where else each for each in role])
-        return self._set_role(grant.role, sorted([*role, granted], key=lambda each: each[1]))
+        granted, at = (grant.permission, grant.key, grant.range_end), _place(role, grant.key, grant.range_end)
+        changed = role.copy()
+        if at < 0:
+            insort(changed, granted, key=_key)
+        else:
+            changed[at] = granted
+        return self._set_role(grant.role, changed)
 
     def _role_revoke_permission(self, revoke: RoleRevokePermission) -> Error | None:
         role = self._roles.get(revoke.role)
         if role is None:
             return ROLE_NOT_FOUND
-        where = (revoke.key, revoke.range_end)
-        kept = [each for each in role if each[1:] != where]
-        return PERMISSION_NOT_GRANTED if len(kept) == len(role) else self._set_role(revoke.role, kept)
+        at = _place(role, revoke.key, revoke.range_end)
+        return PERMISSION_NOT_GRANTED if at < 0 else self._set_role(revoke.role, role[:at] + role[at + 1 :])
 
     # -- rows ------------------------------------------------------------------------------------------------------
     def _set_user(self, name: str, user: User) -> Error | None:
@@ -223,8 +225,8 @@ class Users:
 
     def _write(self, table: dict[str, T], prefix: bytes, name: str, record: T) -> Error | None:
         """What shrinks always finds room."""
-        key, row, former = prefix + name.encode(), _encode(record), self._size(table, prefix, name)
-        size = len(key) + len(row)
+        key, row = prefix + name.encode(), _encode(record)
+        size, former = len(key) + len(row), self._size(key)
         if size > former and (
             size > limits.AUTH_RECORD_BYTES_MAX or self._bytes + size - former > limits.AUTH_BYTES_MAX
         ):
@@ -236,14 +238,29 @@ class Users:
         return None
 
     def _remove(self, table: dict[str, T], prefix: bytes, name: str) -> None:
-        self._bytes -= self._size(table, prefix, name)
+        key = prefix + name.encode()
+        self._bytes -= self._size(key)
         del table[name]
-        self._meta.delete(prefix + name.encode())
+        self._meta.delete(key)
         self._changed = True
 
-    def _size(self, table: dict[str, T], prefix: bytes, name: str) -> int:
-        record = table.get(name)
-        return 0 if record is None else len(prefix) + len(name.encode()) + len(_encode(record))
+    def _size(self, key: bytes) -> int:
+        row = self._meta.get(key)
+        return 0 if row is None else len(key) + len(row)
+
+
+def _key(grant: Grant) -> bytes:
+    return grant[1]
+
+
+def _place(role: Role, key: bytes, range_end: bytes) -> int:
+    """Where a range stands in role; below 0: nowhere. A role may hold tens of thousands."""
+    at = bisect_left(role, key, key=_key)
+    while at < len(role) and role[at][1] == key:
+        if role[at][2] == range_end:
+            return at
+        at += 1
+    return -1
 
 
 def _with_roles(user: User, roles: list[str]) -> User:
