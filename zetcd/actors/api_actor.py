@@ -50,7 +50,7 @@ from zetcd.wire.local import (
 )
 from zetcd.wire.queries import Query
 from zetcd.wire.replies import BatchReply, Header
-from zetcd.wire.results import Failed, RangeDone, Result, TxnDone, answer_bytes
+from zetcd.wire.results import MAY_BE_LARGE, Failed, Result, answer_bytes
 
 NO_STANDING = Standing(0, 0, is_leader=False, is_learner=False, commit=0, applied=0, last_index=0)
 LEADERLESS_TIMEOUTS = 3
@@ -301,7 +301,7 @@ class ApiActor(Actor):
             call = (writes if sequence > 0 else reads).pop(sequence, None)
             if call is None:
                 call = self.calls.patient.pop(sequence, None)
-            if type(result) is RangeDone or (type(result) is TxnDone and sequence < 0):
+            if sequence < 0 and type(result) in MAY_BE_LARGE:
                 self.watching.count_answer(answer_bytes(result))
             if call is None:
                 continue  # answered before the restart that replayed it, or overdue

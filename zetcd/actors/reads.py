@@ -15,7 +15,7 @@ from zetcd.base import errors, limits
 from zetcd.state.machine import Cursor, Machine
 from zetcd.wire.entry import Range
 from zetcd.wire.queries import Read
-from zetcd.wire.results import Failed, RangeDone, Result, TxnDone, answer_bytes
+from zetcd.wire.results import MAY_BE_LARGE, Failed, Result, answer_bytes
 
 
 class Reads:
@@ -69,7 +69,7 @@ class Reads:
                 result = answer
                 if plain:
                     seen[what] = result  # equal reads of a turn are done once
-            if type(result) is RangeDone or type(result) is TxnDone:
+            if type(result) in MAY_BE_LARGE:
                 large = answer_bytes(result)
                 api.unread += large
                 size += large

@@ -189,6 +189,10 @@ Result = (
 
 
 LARGE_ANSWER_BYTES = 1_024
+LISTED_BYTES = 48
+"""What one of a list costs in memory beyond its own bytes."""
+MAY_BE_LARGE = frozenset((RangeDone, TxnDone, Named, Permitted, Leases, LeaseIs))
+"""Answers to reads for which `answer_bytes` is to be asked."""
 
 
 def answer_bytes(result: Result) -> int:
@@ -196,8 +200,21 @@ def answer_bytes(result: Result) -> int:
     if type(result) is TxnDone:
         return sum([answer_bytes(each) for each in result.results])
     if type(result) is not RangeDone:
-        return 0
+        size = _list_bytes(result)
+        return size if size >= LARGE_ANSWER_BYTES else 0
     rows = result.rows
     if len(rows) < 2 and (not rows or len(rows[0][1]) < LARGE_ANSWER_BYTES):
         return 0
     return sum([len(key) + len(row) for key, row in rows])
+
+
+def _list_bytes(result: Result) -> int:
+    if type(result) is Named:
+        return sum(map(len, result.names)) + LISTED_BYTES * len(result.names)
+    if type(result) is Permitted:
+        return sum([len(key) + len(end) + LISTED_BYTES for _, key, end in result.grants])
+    if type(result) is Leases:
+        return LISTED_BYTES * len(result.ids)
+    if type(result) is LeaseIs:
+        return sum(map(len, result.keys)) + LISTED_BYTES * len(result.keys)
+    return 0

@@ -21,7 +21,7 @@ from zetcd.wire.local import (
     Space,
     Standing,
 )
-from zetcd.wire.results import Alarmed, PutDone, RangeDone, TxnDone
+from zetcd.wire.results import Alarmed, Named, PutDone, RangeDone, TxnDone, answer_bytes
 
 PUT = {"op": "put", "key": b"k", "value": b"v"}
 GET = {"op": "range", "key": b"k"}
@@ -180,6 +180,9 @@ def test_rule_17_large_answers_return_credit_even_if_nobody_waits_for_them(front
     large = RangeDone(1, [(b"k", bytes(300_000))], False, 1)
     front.answer(-99, large)
     assert front.take(FeedCredit) == [FeedCredit(0, 300_001)]
+    names = Named(1, ["u" * 100] * 3_000)
+    front.answer(-99, names)
+    assert front.take(FeedCredit) == [FeedCredit(0, answer_bytes(names))]
     front.actor.on_batch(front.apply, [Replies([(-99, large)])])
     front.actor.on_lost(front.apply)
     front.actor.on_peer(front.apply)

@@ -10,7 +10,7 @@ from zetcd.base.errors import Fatal
 from zetcd.mvcc.engine import MemoryEngine
 from zetcd.state.machine import Machine
 from zetcd.wire.codec import decode_events
-from zetcd.wire.entry import Compact, Put, Range, Txn, cut_block
+from zetcd.wire.entry import Compact, Put, cut_block
 from zetcd.wire.local import (
     Applied,
     Blocks,
@@ -29,7 +29,7 @@ from zetcd.wire.local import (
     Revoked,
 )
 from zetcd.wire.queries import CompactWait
-from zetcd.wire.results import Done, Failed, PutDone, RangeDone, answer_bytes
+from zetcd.wire.results import Done, Failed, PutDone, RangeDone
 
 MIB = 1 << 20
 
@@ -265,63 +265,6 @@ def test_rule_16_a_frame_over_its_bound_is_a_gap_for_all(store: Store, monkeypat
 
 
 # -- rule 17 -------------------------------------------------------------------------------------------------------
-def test_rule_17_large_answers_wait_for_credit_and_small_ones_do_not(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "ANSWERS_UNREAD_BYTES_MAX", 4 * MIB)
-    monkeypatch.setattr(limits, "READ_TURN_BYTES", MIB)
-    store.grant()
-    store.execute(Put(b"large", bytes(MIB)))
-    other = Peer("api", 1, API + 1)
-    store.actor.on_peer(other)
-    store.frames = []
-    store.turn(store.api, store.batch(*[get(b"large")] * 10))
-    store.settle()
-    assert len(store.answers()) == 4, "four MiB are on their way and nothing more"
-    store.turn(other, store.batch(get(b"large")))
-    assert len(store.take(Replies, other)) == 1, "another api process has a window of its own"
-    store.turn(store.api, FeedCredit(0, 4 * (MIB + 4 + 29)))
-    store.settle()
-    assert len(store.answers()) == 4
-    for _ in range(2):
-        store.turn(store.api, FeedCredit(0, 4 * (MIB + 4 + 29)))
-        store.settle()
-    assert len(store.answers()) == 2
-    for _ in range(2_000):
-        store.turn(store.api, store.batch(get(b"small")))
-    assert len(store.answers()) == 2_000, "small answers are bounded by admission"
-
-
-def test_rule_17_answers_of_transactions_that_read_count_as_those_of_ranges(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "ANSWERS_UNREAD_BYTES_MAX", 4 * MIB)
-    store.grant()
-    store.execute(Put(b"large", bytes(MIB)))
-    store.frames = []
-    both = Txn([], [get(b"large"), get(b"large")], [])
-    store.turn(store.api, store.batch(*[both] * 5))
-    store.settle()
-    answers = store.answers()
-    assert len(answers) == 2, "four MiB are on their way and nothing more"
-    assert store.actor.machine.revision == 2
-    store.turn(store.api, FeedCredit(0, sum(answer_bytes(result) for _, result in answers)))
-    store.settle()
-    assert len(store.answers()) == 2
-
-
-def test_rule_17_a_turn_answers_a_bounded_number_of_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "READ_TURN_BYTES", 2 * MIB)
-    store.grant()
-    store.execute(Put(b"large", bytes(MIB)))
-    store.frames = []
-    store.turn(store.api, store.batch(*[get(b"large")] * 7))
-    assert len(store.answers()) == 2
-    assert store.actor.busy()
-    store.settle()
-    assert len(store.answers()) == 5
-
-
 def test_rule_17_executed_bytes_return_credit_to_raft(store: Store) -> None:
     block = store.block(Put(b"a", bytes(1_000)))
     store.frames = []
@@ -480,20 +423,3 @@ def test_raft_is_told_of_the_store_only_when_wal_can_be_heard() -> None:
     assert raft not in actor.outbox
     actor.on_peer(wal)
     assert [type(message) for message in actor.outbox[raft]] == [Opened]
-
-
-def test_rule_19_answers_that_nobody_reads_stop_the_gathering_of_more(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "ANSWERS_UNREAD_BYTES_MAX", 1_000)
-    monkeypatch.setattr(limits, "READ_SLICE_KEYS", 10)
-    store.serve()
-    store.execute(*(Put(b"k%03d" % number, bytes(100)) for number in range(30)))
-    store.turn(store.api, *(store.batch(Range(b"\0", b"\0", limit), linearizable=False) for limit in (0, 29, 28, 27)))
-    for _ in range(50):
-        store.turn()
-    assert len(store.actor._reads.long), "what is not read must not pile up"
-    assert not store.actor.busy()
-    store.actor.on_lost(store.api)
-    assert not len(store.actor._reads.long)
-    assert not store.actor.machine._store.counts._watches
