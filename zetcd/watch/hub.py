@@ -381,10 +381,7 @@ class Hub:
             self._say(watcher.stream.key, self._replies.created(self.cursor, watcher.id))
         if not watcher.next:
             watcher.next = self.cursor + 1
-        if watcher.next < self._compact_revision:
-            self._compacted(watcher)
-        else:
-            self._places.place(watcher)
+        self._places.place(watcher)  # what is compacted apply says: the newest word of it may not have come here yet
 
     def _refuse(self, stream: Hashable, reason: str) -> None:
         self._pending.append((stream, reason))
