@@ -14,7 +14,7 @@ SECONDS_EACH ?= 10
 ROUNDS ?= 3
 SCENARIOS ?= kill stop part restart replace sizes stuck
 
-.PHONY: help setup run cluster test check format proto rewrite bench bench-short chaos chaos-cluster fuzz slow power systemd differential fuzz-gateway compat patroni profile clean
+.PHONY: help setup run cluster test check format proto rewrite property bench bench-short chaos chaos-cluster fuzz slow power systemd differential fuzz-gateway compat patroni profile clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ proto: .venv/.dev ## write zetcd_pb anew from proto/*.proto
 
 rewrite: .venv/.dev ## write the transcripts of the Raft core (tests/transcripts) anew; judge the difference by `git diff`
 	REWRITE=1 $(PYTEST) -q -n 0 tests/transcripts
+
+property: .venv/.dev ## the property tests with fresh examples: EXAMPLES=1000 each (those that say how many keep to it)
+	HYPOTHESIS_PROFILE=fresh EXAMPLES=$(or $(EXAMPLES),1000) $(PYTEST) -q -n $(WORKERS) --timeout 1800 -m "not slow" $$(grep -rlE "hypothesis" tests/unit tests/property --include="test_*.py")
 
 slow: .venv/.dev ## the tests too long for every run (marker slow)
 	$(PYTEST) -q -m slow --timeout 1800 $(ARGS)
