@@ -123,10 +123,12 @@ class Connection:
         request_s, idle_s = limits.HTTP_REQUEST_MS / 1000, limits.HTTP_IDLE_MS / 1000
         self._now = now
         if self._current is None:
-            if self._begun is not None and now >= self._begun + request_s:
+            if not self.closing and self._begun is not None and now >= self._begun + request_s:
                 self._refuse(_Refused(408, "request timeout"))
-            elif self._begun is None and now >= self._quiet_since + idle_s:
+            elif (self.closing or self._begun is None) and now >= self._quiet_since + idle_s:
                 self.closing = True
+                self._out.clear()  # it has not read for so long
+                self._out_bytes = 0
         elif isinstance(self._current, Socket):
             self._tick_socket(self._current, now)
         return now + request_s / 2

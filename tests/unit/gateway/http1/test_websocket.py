@@ -208,6 +208,31 @@ def test_a_client_that_does_not_answer_close_or_never_speaks_is_given_up() -> No
     assert site.wire.finished
 
 
+@pytest.mark.parametrize("path", [b"/ws", b"/later"])
+def test_a_client_that_does_not_read_the_end_is_given_up(path: bytes) -> None:
+    """It kept its connection for ever, and what was left of a websocket was told 408 with each tick."""
+    site = Site()
+    exchange: Exchange | Socket
+    if path == b"/ws":
+        exchange = site.open()
+        assert exchange.send(b"one")
+    else:
+        site.say(get(path))
+        (exchange,) = site.kept
+        exchange.start(200, [])
+        exchange.write(b"one")
+    site.read()
+    site.wire.congested = True
+    exchange.end()
+    unsent = site.wire.unsent
+    for second in range(1, limits.HTTP_IDLE_MS // 1000):
+        site.wire.tick(site.now + second)
+    assert site.wire.unsent == unsent > 0
+    assert not site.wire.finished
+    site.wire.tick(site.now + 2 * limits.HTTP_IDLE_MS / 1000)
+    assert site.wire.finished
+
+
 def test_a_connection_that_was_quiet_before_its_handshake_has_the_whole_time_to_speak() -> None:
     site = Site()
     idle_s = limits.HTTP_IDLE_MS / 1000
