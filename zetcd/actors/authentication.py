@@ -14,7 +14,7 @@ from msgspec import structs
 from zetcd.actors.calls import Call
 from zetcd.base import errors
 from zetcd.base.errors import Error
-from zetcd.service import users
+from zetcd.service import replies, users
 from zetcd.wire import auth
 from zetcd.wire import client as api
 from zetcd.wire.entry import (
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from zetcd.wire.results import AuthIs, Done, Failed, Named, Permitted
 
 
-def _change(actor: ApiActor, ticket: Ticket, index: int, command: AuthCommand | Error, size: int) -> None:
+def _change(actor: ApiActor, ticket: Ticket, index: int, command: AuthCommand | Error) -> None:
     if isinstance(command, Error):
         actor.refuse(ticket, index, command)
     else:
-        actor.write(Call(ticket, index, header_only_done, command), command, size)
+        actor.write(Call(ticket, index, header_only_done, command), command, len(replies.encode(command)))
 
 
 def header_only_done(actor: ApiActor, call: Call, result: Done) -> None:
@@ -88,7 +88,7 @@ def user_add(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserAddR
     """Auth.UserAdd."""
     command = users.user_add(request)
     if isinstance(command, Error) or command.no_password:
-        _change(actor, ticket, index, command, len(request.name))
+        _change(actor, ticket, index, command)
     else:
         actor.hashing.hash(ticket, index, request.password, partial(_with_hash, actor, ticket, index, command))
 
@@ -97,7 +97,7 @@ def user_change_password(actor: ApiActor, ticket: Ticket, index: int, request: a
     """Auth.UserChangePassword."""
     command = users.user_change_password(request)
     if isinstance(command, Error) or not request.password:
-        _change(actor, ticket, index, command, len(request.name) + len(request.hashedPassword))
+        _change(actor, ticket, index, command)
     else:
         actor.hashing.hash(ticket, index, request.password, partial(_with_hash, actor, ticket, index, command))
 
@@ -105,52 +105,47 @@ def user_change_password(actor: ApiActor, ticket: Ticket, index: int, request: a
 def _with_hash(
     actor: ApiActor, ticket: Ticket, index: int, command: UserAdd | UserChangePassword, hashed: bytes
 ) -> None:
-    _change(actor, ticket, index, structs.replace(command, password_hash=hashed), len(command.name) + len(hashed))
+    _change(actor, ticket, index, structs.replace(command, password_hash=hashed))
 
 
 def user_delete(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserDeleteRequest) -> None:
     """Auth.UserDelete."""
-    _change(actor, ticket, index, UserDelete(request.name), len(request.name))
+    _change(actor, ticket, index, UserDelete(request.name))
 
 
 def user_grant_role(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserGrantRoleRequest) -> None:
     """Auth.UserGrantRole."""
-    command = UserGrantRole(request.user, request.role)
-    _change(actor, ticket, index, command, len(request.user) + len(request.role))
+    _change(actor, ticket, index, UserGrantRole(request.user, request.role))
 
 
 def user_revoke_role(actor: ApiActor, ticket: Ticket, index: int, request: auth.UserRevokeRoleRequest) -> None:
     """Auth.UserRevokeRole."""
-    command = UserRevokeRole(request.name, request.role)
-    _change(actor, ticket, index, command, len(request.name) + len(request.role))
+    _change(actor, ticket, index, UserRevokeRole(request.name, request.role))
 
 
 # -- roles ---------------------------------------------------------------------------------------------------------
 def role_add(actor: ApiActor, ticket: Ticket, index: int, request: auth.RoleAddRequest) -> None:
     """Auth.RoleAdd."""
-    _change(actor, ticket, index, users.role_add(request), len(request.name))
+    _change(actor, ticket, index, users.role_add(request))
 
 
 def role_delete(actor: ApiActor, ticket: Ticket, index: int, request: auth.RoleDeleteRequest) -> None:
     """Auth.RoleDelete."""
-    _change(actor, ticket, index, RoleDelete(request.role), len(request.role))
+    _change(actor, ticket, index, RoleDelete(request.role))
 
 
 def role_grant_permission(
     actor: ApiActor, ticket: Ticket, index: int, request: auth.RoleGrantPermissionRequest
 ) -> None:
     """Auth.RoleGrantPermission."""
-    perm = request.perm
-    size = len(request.name) + (0 if perm is None else len(perm.key) + len(perm.range_end))
-    _change(actor, ticket, index, users.role_grant_permission(request), size)
+    _change(actor, ticket, index, users.role_grant_permission(request))
 
 
 def role_revoke_permission(
     actor: ApiActor, ticket: Ticket, index: int, request: auth.RoleRevokePermissionRequest
 ) -> None:
     """Auth.RoleRevokePermission."""
-    command = RoleRevokePermission(request.role, request.key, request.range_end)
-    _change(actor, ticket, index, command, len(request.role) + len(request.key) + len(request.range_end))
+    _change(actor, ticket, index, RoleRevokePermission(request.role, request.key, request.range_end))
 
 
 # -- reading -------------------------------------------------------------------------------------------------------

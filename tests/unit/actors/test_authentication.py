@@ -7,6 +7,7 @@ import pytest
 from tests.unit.actors.front import Front
 from zetcd.actors.hashing import Job
 from zetcd.base import errors, limits
+from zetcd.base.settings import Settings
 from zetcd.wire import entry, queries
 from zetcd.wire.entry import Command
 from zetcd.wire.local import ReadBatch
@@ -230,3 +231,12 @@ def test_rule_21_an_api_that_stops_does_not_wait_for_hashes() -> None:
     assert front.actor.stopped()
     jobs.work()
     assert commands(front) == []
+
+
+def test_a_name_in_a_batch_counts_by_its_bytes() -> None:
+    """By its characters a quarter of them counted: commands could be four times as large as a request may be."""
+    front = Front(Settings(max_request_bytes=1_000))
+    front.ask({"op": "batch", "requests": [{"op": "user_delete", "name": "\U0001f600" * 900}]})
+    (reply,) = front.replies()
+    assert reply["responses"][0]["error"]["message"] == errors.REQUEST_TOO_LARGE.message
+    assert not front.proposed()
