@@ -346,8 +346,8 @@ class ApplyActor(Actor):
 
     def _execute(self) -> None:
         blocks, machine, commit = self._blocks, self.machine, self._commit
-        before, size = machine.revision, 0
-        while size < limits.EXECUTE_TURN_BYTES and self._executable():
+        before, size, full = machine.revision, 0, False
+        while size < limits.EXECUTE_TURN_BYTES and not full and self._executable():
             block = blocks.popleft()
             upto = self._upto(block)
             if block.last > upto:
@@ -355,8 +355,13 @@ class ApplyActor(Actor):
                 block = cut_block(block, upto)
             if block.first <= commit[0] <= block.last and block.term != commit[1]:
                 raise Fatal(f"entry {commit[0]} is committed in term {commit[1]}, held in term {block.term}")
-            size += len(block.data)
             outcome = machine.apply(block)
+            if machine.applied < block.last:
+                # The answers so far are large: they leave, so that a block of many such transactions finds room.
+                blocks.appendleft(split_block(block, machine.applied + 1))
+                block = cut_block(block, machine.applied)
+                full = True
+            size += len(block.data)
             self.counters["entries"] += block.count
             self.counters["blocks"] += 1
             self._hand_out(outcome, before)

@@ -7,6 +7,7 @@ Decisions use the replicated state only, never local sizes or clocks (design rul
 from collections.abc import Callable
 from typing import Any, get_args
 
+from zetcd.base import limits
 from zetcd.base.errors import CORRUPT, KEY_NOT_FOUND, LEASE_NOT_FOUND, NO_SPACE, Error
 from zetcd.mvcc.compaction import check_compact
 from zetcd.mvcc.cursor import finish
@@ -46,6 +47,7 @@ from zetcd.wire.results import (
     RangeDone,
     Result,
     TxnDone,
+    answer_bytes,
 )
 
 Handler = Callable[[Any], Result]
@@ -56,7 +58,9 @@ class Execution:
     """Handlers by command type. index and term are those of the entry being executed; outcome collects results.
     puts_hold: no alarm forbids a put."""
 
-    __slots__ = ("alarms", "handlers", "index", "leases", "members", "outcome", "puts_hold", "store", "term", "users")
+    __slots__ = (
+        "_room", "alarms", "handlers", "index", "leases", "members", "outcome", "puts_hold", "store", "term", "users",
+    )  # fmt: skip
 
     def __init__(self, store: Store, leases: Leases, members: Members, alarms: Alarms, users: Users) -> None:
         self.store = store
@@ -66,6 +70,7 @@ class Execution:
         self.users = users
         self.index = 0
         self.term = 0
+        self._room = 0  # bytes that ranges of the transaction may still answer
         self.outcome = Outcome(store.revision)
         self.handlers: dict[type, Handler] = {}
         self._choose_handlers()
@@ -157,6 +162,7 @@ class Execution:
         error = check_branch(self.store, branch, self.leases.has)
         if error is not None:
             return self.fail(error)
+        self._room = limits.READ_RESULT_BYTES_MAX
         results = self._run(branch)
         return TxnDone(self.store.commit(), branch.succeeded, results)
 
@@ -181,7 +187,8 @@ class Execution:
         answer = open_range(self.store, query)
         if isinstance(answer, RangeCursor):
             answer = finish(answer, self.store.alive)
-        if isinstance(answer, RangeDone):
+        if isinstance(answer, RangeDone) and (size := answer_bytes(answer)) <= self._room:
+            self._room -= size
             return answer
         # Too much for one answer; the writes of the transaction stand, so its reply says what it can.
         return RangeDone(self.store.shown_revision, [], more=True, count=0)

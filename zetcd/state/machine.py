@@ -63,6 +63,8 @@ from zetcd.wire.results import (
     PutDone,
     Result,
     Status,
+    TxnDone,
+    answer_bytes,
 )
 
 __all__ = ["Cursor", "Flush", "Machine", "Outcome"]
@@ -185,7 +187,8 @@ class Machine:
 
     # -- the log ---------------------------------------------------------------------------------------------------
     def apply(self, block: Block) -> Outcome:
-        """Execute the entries of a committed, locally durable block that have not been executed yet (design rule 3).
+        """Execute the entries of a committed, locally durable block that have not been executed yet (design rule 3),
+        or, where their answers are large, the first of them: `applied` says how far it got; come again with the rest.
         Raises Fatal where entries are missing before it or its bytes do not decode."""
         index = self.applied
         outcome = Outcome(self.revision)
@@ -201,10 +204,10 @@ class Machine:
             entries = entries[index + 1 - block.first :]
         if self._promise(entries, outcome):
             self._promised_bytes += len(block.data)
+            self.applied = block.last
         else:
             self.settle()
-            self._execute(entries, block.term, outcome)
-        self.applied = block.last
+            self.applied = self._execute(entries, block.term, outcome)
         self.applied_term = block.term
         outcome.revision = self.revision
         return outcome
@@ -239,8 +242,9 @@ class Machine:
                 self._leases.move(key, row, 0)
             self._overlay.keep_ordered()
 
-    def _execute(self, entries: list[Entry], term: int, outcome: Outcome) -> None:
-        store, execution, index = self._store, self._execution, self.applied
+    def _execute(self, entries: list[Entry], term: int, outcome: Outcome) -> int:
+        """The index that it got to."""
+        store, execution, index, before, large = self._store, self._execution, self.applied, self.applied, 0
         execution.outcome, execution.term = outcome, term
         if store.event_level:
             store.events = outcome.events
@@ -252,8 +256,13 @@ class Machine:
             result = handlers[type(command)](command)
             if entry.origin:
                 replies.append((entry.origin, entry.sequence, result))
+                if type(result) is TxnDone:
+                    large += answer_bytes(result)
+                    if large > limits.READ_TURN_BYTES:
+                        break
         self._overlay.keep_ordered()
-        self.commands.update([type(entry.command) for entry in entries])
+        self.commands.update([type(entry.command) for entry in entries[: index - before]])
+        return index
 
     # -- reads -----------------------------------------------------------------------------------------------------
     def query(self, query: Query) -> Result | Cursor:

@@ -6,7 +6,7 @@ from tests.unit.actors.store import API, Store, get
 from zetcd.actors.actor import Peer
 from zetcd.base import limits
 from zetcd.wire.entry import LeaseGrant, Put, Range, RoleAdd, RoleGrantPermission, Txn, UserAdd, UserGrantRole
-from zetcd.wire.local import FeedCredit, Replies
+from zetcd.wire.local import Blocks, Commit, FeedCredit, Replies
 from zetcd.wire.queries import LeaseInfo, LeaseList, Query, RoleInfo, RoleList, UserInfo, UserList
 from zetcd.wire.results import answer_bytes
 
@@ -114,3 +114,22 @@ def test_rule_19_answers_that_nobody_reads_stop_the_gathering_of_more(
     store.actor.on_lost(store.api)
     assert not len(store.actor._reads.long)
     assert not store.actor.machine._store.counts._watches
+
+
+def test_rule_17_answers_of_transactions_that_write_leave_before_there_are_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block may hold thousands of them: all their answers together found no room on any member, at each start."""
+    monkeypatch.setattr(limits, "READ_TURN_BYTES", 2 * MIB)
+    store.grant()
+    store.execute(Put(b"large", bytes(MIB)))
+    store.frames = []
+    block = store.block(*[Txn([], [Put(b"x", b""), get(b"large")], [])] * 7)
+    store.turn(store.raft, Blocks(1, [block]), Commit(block.last, 1))
+    assert len(store.answers()) == 2
+    assert store.actor.machine.applied == block.first + 1
+    assert store.actor.busy()
+    store.settle()
+    assert len(store.answers()) == 5
+    assert store.actor.machine.applied == block.last
+    assert store.actor.counters["entries"] == block.last

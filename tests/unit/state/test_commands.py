@@ -229,6 +229,17 @@ def test_a_change_of_very_many_keys_gives_signs_of_life(by_lease: bool) -> None:
     assert answer.count == 0
 
 
+def test_ranges_of_one_transaction_answer_no_more_than_one_range_may(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica.one(Put(b"k", bytes(2_000)))
+    monkeypatch.setattr(limits, "READ_RESULT_BYTES_MAX", 5_000)
+    done = replica.one(Txn([], [Put(b"x", b""), *[Range(b"k", b"l")] * 4, Range(b"x")], []))
+    assert isinstance(done, TxnDone)
+    answers = [each for each in done.results if isinstance(each, RangeDone)]
+    assert [(len(each.rows), each.more) for each in answers] == [(1, False)] * 2 + [(0, True)] * 2 + [(1, False)]
+
+
 # -- long work -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "command",
