@@ -14,6 +14,8 @@ from tests.compat.ctl.sides import START_S, STOP_S, Side
 from tests.compat.oracle import free_ports
 
 NAMES = ("m1", "m2", "m3")
+SETTLE_S = 1.0
+"""A learner may be added when a majority is heard, a voter when all are: with an idle link, a heartbeat or two later."""
 
 
 @dataclass(slots=True)
@@ -109,6 +111,7 @@ class TrioSide(Side):
             with contextlib.suppress(AssertionError, StopIteration):
                 self.find_leader()
                 self._probe()
+                time.sleep(SETTLE_S)
                 return
             time.sleep(0.1)
         raise AssertionError("the cluster does not settle")
