@@ -15,7 +15,7 @@ from tests.compat.oracle import free_ports
 
 NAMES = ("m1", "m2", "m3")
 SETTLE_S = 1.0
-"""A learner may be added when a majority is heard, a voter when all are: with an idle link, a heartbeat or two later."""
+"""A learner may be added when a majority is heard, a voter when all are: a heartbeat or two later."""
 
 
 @dataclass(slots=True)
