@@ -2,10 +2,11 @@
 
 ``none`` leaves it to the kernel. ``spread`` gives each process a processor of its own where there are enough, and puts
 neighbours of the put path (api, raft, wal, apply) together where there are not: a message to a process on the same or
-a warm processor costs half of waking a sleeping one. The gateway goes where the kernel puts it. ``auto``, the default,
-spreads where there are at most AUTO_PROCESSORS_MAX processors: with more of them the kernel finds a warm one, and other
-members may be about. ``wal=0,apply=1,api=2-3`` says it by hand; several api or gateway processes take the processors
-of ``api`` or ``gateway`` in turn.
+a warm processor costs half of waking a sleeping one. Where there are two, the first gateway is beside the api whose
+client it is; else, and further ones, go where the kernel puts them. ``auto``, the default, spreads where there are at
+most AUTO_PROCESSORS_MAX processors: with more of them the kernel finds a warm one, and other members may be about.
+``wal=0,apply=1,api=2-3`` says it by hand; several api or gateway processes take the processors of ``api`` or
+``gateway`` in turn.
 """
 
 import os
@@ -17,8 +18,8 @@ from zetcd.wire.routes import NUMBERED, PROCESSES, title
 AUTO_PROCESSORS_MAX = 2
 # With so many processors, who shares with whom; a fifth and further ones go to more api processes.
 _SPREAD = {
-    1: {"api": 0, "raft": 0, "wal": 0, "apply": 0, "lease": 0},
-    2: {"api": 0, "apply": 0, "raft": 1, "wal": 1, "lease": 1},
+    1: {"api": 0, "raft": 0, "wal": 0, "apply": 0, "lease": 0, "gateway": 0},
+    2: {"api": 0, "apply": 0, "gateway": 0, "raft": 1, "wal": 1, "lease": 1},
     3: {"api": 0, "raft": 1, "lease": 1, "wal": 1, "apply": 2},
     4: {"api": 0, "raft": 1, "lease": 1, "wal": 2, "apply": 3},
 }

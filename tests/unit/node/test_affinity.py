@@ -40,10 +40,13 @@ def test_api_processes_take_theirs_in_turn() -> None:
     assert [processors(chosen, "api", number) for number in range(3)] == [(1,), (2,), (1,)]
 
 
-def test_gateways_take_theirs_in_turn_and_none_where_nobody_says_so() -> None:
+def test_gateways_take_theirs_in_turn_and_of_two_processors_the_first_takes_that_of_api() -> None:
     chosen = read_affinity("gateway=0-1", 1, [0, 1], 3)
     assert [processors(chosen, "gateway", number) for number in range(3)] == [(0,), (1,), (0,)]
-    assert processors(read_affinity("spread", 1, [0, 1]), "gateway", 0) == ()
+    chosen = read_affinity("spread", 1, [4, 5], 2)
+    assert [processors(chosen, "gateway", number) for number in range(2)] == [(4,), ()]
+    assert processors(chosen, "api", 0) == (4,)
+    assert processors(read_affinity("spread", 1, [0, 1, 2]), "gateway", 0) == ()
 
 
 @pytest.mark.parametrize("text", ["wal", "wal=", "wal=x", "wal=7", "wal=1-0", "disk=0", "=0", "0"])
