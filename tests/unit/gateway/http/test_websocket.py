@@ -9,7 +9,7 @@ import pytest
 from websockets.protocol import Protocol, Side
 
 from tests.unit.gateway.http.fakes import HEADER, FakeInbound, World
-from tests.unit.gateway.http1.test_connection import get
+from tests.unit.gateway.http1.site import get
 from tests.unit.gateway.http1.test_websocket import ASK, KEY
 from zetcd.base.errors import NOT_FOUND, UNAVAILABLE
 from zetcd.base.limits import GRPC_OVERHEAD_BYTES, JSON_REQUESTS_PER_TURN, REQUEST_BYTES_DEFAULT

@@ -6,10 +6,9 @@ import pytest
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
-from tests.unit.gateway.http1.test_connection import DATE, HOST, answer, get
+from tests.unit.gateway.http1 import site as plain
+from tests.unit.gateway.http1.site import HOST, answer, get
 from zetcd.base import limits
-from zetcd.gateway.held import Held
-from zetcd.gateway.http1.connection import Connection
 from zetcd.gateway.http1.exchange import Exchange, Request
 from zetcd.gateway.http1.websocket import Socket
 
@@ -22,55 +21,36 @@ SWITCHED = (
 """The example of RFC 6455, section 1.3."""
 
 
-class Site:
-    """A connection, made a websocket at /ws; exchanges of /later are kept. eager: whatever comes is taken at once."""
+class Site(plain.Site):
+    """A connection, made a websocket at /ws. eager: whatever comes is taken at once."""
 
     def __init__(self, *, eager: bool = True) -> None:
+        super().__init__()
         self.eager = eager
         self.socket: Socket | None = None
-        self.kept: list[Exchange] = []
         self.heard: list[bytes] = []
-        self.cancelled = self.writable = self.wakes = 0
-        self.held = Held(10 * limits.HTTP_BODY_BYTES_MAX)
-        self.now = 100.0
-        self.wire = Connection(self._serve, self._wake, 100.0, "p", date=lambda: DATE, held=self.held)
+        self.writable = 0
         self.client = Protocol(Side.CLIENT, max_size=None)
         self.frames: list[Frame] = []
 
-    def _wake(self) -> None:
-        self.wakes += 1
-
-    def _serve(self, request: Request, exchange: Exchange) -> None:
-        if request.path == "/later":
-            self.kept.append(exchange)
-        elif request.path != "/ws" or request.upgrade is None:
-            exchange.respond(200, [("X", "y")], request.path.encode())
-        else:
-            self.socket = request.upgrade([])
-            self.socket.on_readable = self.listen if self.eager else None
-            self.socket.on_cancel = self._cancel
-            self.socket.on_writable = self._room
-            if self.eager:
-                self.listen()
+    def serve(self, request: Request, exchange: Exchange) -> None:
+        if request.path != "/ws" or request.upgrade is None:
+            super().serve(request, exchange)
+            return
+        self.socket = request.upgrade([])
+        self.socket.on_readable = self.listen if self.eager else None
+        self.socket.on_cancel = self.cancel
+        self.socket.on_writable = self._room
+        if self.eager:
+            self.listen()
 
     def listen(self) -> None:
         assert self.socket is not None
         while (message := self.socket.take()) is not None:
             self.heard.append(message)
 
-    def _cancel(self) -> None:
-        self.cancelled += 1
-
     def _room(self) -> None:
         self.writable += 1
-
-    def say(self, *data: bytes) -> bytes:
-        for one in data:
-            self.wire.receive(one, self.now)
-        return self.read()
-
-    def read(self) -> bytes:
-        return self.wire.take() if self.wire.has_output else b""
 
     def open(self) -> Socket:
         assert self.say(get(b"/ws", ASK + KEY)) == SWITCHED
