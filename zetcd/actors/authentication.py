@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from zetcd.actors.calls import Call
+from zetcd.actors.calls import Call, header_only_done
 from zetcd.base import errors
 from zetcd.base.errors import Error
 from zetcd.service import replies, users
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from zetcd.actors.api_actor import ApiActor
     from zetcd.actors.clients import Ticket
-    from zetcd.wire.results import AuthIs, Done, Failed, Named, Permitted
+    from zetcd.wire.results import AuthIs, Failed, Named, Permitted
 
 
 def _change(actor: ApiActor, ticket: Ticket, index: int, command: AuthCommand | Error) -> None:
@@ -43,11 +43,6 @@ def _change(actor: ApiActor, ticket: Ticket, index: int, command: AuthCommand | 
         actor.refuse(ticket, index, command)
     else:
         actor.write(Call(ticket, index, header_only_done, command), command, len(replies.encode(command)))
-
-
-def header_only_done(actor: ApiActor, call: Call, result: Done) -> None:
-    """A reply that is nothing but its header."""
-    actor.answer(call.ticket, call.index, {"header": actor.header(result.revision)})
 
 
 # -- authentication itself -----------------------------------------------------------------------------------------

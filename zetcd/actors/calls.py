@@ -9,14 +9,17 @@ so a mark per tick tells which are overdue.
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zetcd.actors.clients import Ticket
 from zetcd.base import limits
 from zetcd.wire.entry import BlockKind, Command, Entry, encode_entries
 from zetcd.wire.local import KeepAlive, MoveLeader, Propose, ReadBatch, TimeToLive
 from zetcd.wire.queries import Query, Read
-from zetcd.wire.results import Failed
+from zetcd.wire.results import Done, Failed
+
+if TYPE_CHECKING:
+    from zetcd.actors.api_actor import ApiActor
 
 Continue = Callable[..., None]
 """(actor, call, result): continues a call, usually by building its reply."""
@@ -33,6 +36,11 @@ class Call:
     subject: Any
     linearizable: bool = False
     on_failed: Callable[["Call", Failed], None] | None = None
+
+
+def header_only_done(actor: "ApiActor", call: Call, result: Done) -> None:
+    """Continues a call whose reply is nothing but its header."""
+    actor.answer(call.ticket, call.index, {"header": actor.header(result.revision)})
 
 
 @dataclass(slots=True)

@@ -35,7 +35,8 @@ class Hasher(Protocol):
     """The port: `zetcd.host.hasher`."""
 
     def submit(self, job: Job) -> None:
-        """Have job hashed, unless it is not wanted any more by then; `Hashing.on_hashed` comes in a later turn."""
+        """Have job hashed, unless it is not wanted any more by then; `Hashing.on_hashed` comes for it in a later turn,
+        either way."""
 
 
 class Hashing:
@@ -44,26 +45,29 @@ class Hashing:
     def __init__(self, actor: ApiActor) -> None:
         self._actor = actor
         self._waiting: deque[Job] = deque()
+        self._submitted = 0  # and not back: also those that were refused meanwhile, while the thread is at one before
         self.hasher: Hasher | None = None
 
     @property
     def count(self) -> int:
-        """How many wait."""
-        return len(self._waiting)
+        """How many the hasher has."""
+        return self._submitted
 
     def hash(self, ticket: Ticket, index: int, password: str, then: Callable[[bytes], None]) -> None:
         """Go on with then in a later turn, or refuse."""
         actor = self._actor
-        if self.hasher is None or len(self._waiting) >= limits.PASSWORDS_WAITING_MAX:
+        if self.hasher is None or self._submitted >= limits.PASSWORDS_WAITING_MAX:
             actor.counters["too_many_requests"] += 1
             actor.refuse(ticket, index, errors.TOO_MANY_REQUESTS)
             return
         job = Job(password.encode(), ticket, index, then, actor.now_ms + actor.settings.request_timeout_ms)
         self._waiting.append(job)
+        self._submitted += 1
         self.hasher.submit(job)
 
     def on_hashed(self, job: Job, hashed: bytes) -> None:
         """Jobs come back in the order they went."""
+        self._submitted -= 1
         if job.wanted:
             first = self._waiting.popleft()
             assert first is job

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import zetcd
-from zetcd.actors.calls import Call
+from zetcd.actors.calls import Call, header_only_done
 from zetcd.base import errors
 from zetcd.base.errors import Error
 from zetcd.cluster.membership import ChangeKind
@@ -18,7 +18,7 @@ from zetcd.service import commands, replies
 from zetcd.wire import client as api
 from zetcd.wire.entry import Alarm, MemberChange
 from zetcd.wire.queries import Defragment, Hash, HashKv, StoreStatus
-from zetcd.wire.results import Alarmed, Done, Failed, Hashed, MembersAre, Status
+from zetcd.wire.results import Alarmed, Failed, Hashed, MembersAre, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,12 +89,7 @@ def hash_done(actor: ApiActor, call: Call, result: Hashed) -> None:
 def defragment(actor: ApiActor, ticket: Ticket, index: int, _request: api.DefragmentRequest) -> None:
     """Maintenance.Defragment."""
     query = Defragment()
-    actor.calls.ask(Call(ticket, index, defragment_done, query), query)
-
-
-def defragment_done(actor: ApiActor, call: Call, result: Done) -> None:
-    """DefragmentResponse."""
-    actor.answer(call.ticket, call.index, {"header": actor.header(result.revision)})
+    actor.calls.ask(Call(ticket, index, header_only_done, query), query)
 
 
 def snapshot(actor: ApiActor, ticket: Ticket, index: int, request: api.Request) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from zetcd.actors import authentication, maintenance
-from zetcd.actors.calls import Call
+from zetcd.actors.calls import Call, header_only_done
 from zetcd.actors.clients import Ticket
 from zetcd.base.errors import LEARNER_UNSUPPORTED, Error
 from zetcd.mvcc.txn import puts_anything, reads_only
@@ -125,11 +125,6 @@ def compact_done(actor: ApiActor, call: Call, result: Done) -> None:
         actor.read(Call(call.ticket, call.index, header_only_done, wait), wait)
     else:
         header_only_done(actor, call, result)
-
-
-def header_only_done(actor: ApiActor, call: Call, result: Done) -> None:
-    """A reply that is nothing but its header."""
-    actor.answer(call.ticket, call.index, {"header": actor.header(result.revision)})
 
 
 # -- Lease ---------------------------------------------------------------------------------------------------------

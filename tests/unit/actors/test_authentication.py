@@ -221,6 +221,21 @@ def test_rule_08_who_waited_too_long_for_a_hash_is_refused_for_certain() -> None
     assert commands(front) == [entry.UserAdd("late", b"hash of x")], "what was refused never happens"
 
 
+def test_those_refused_count_until_the_hasher_is_done_with_them() -> None:
+    """Else a thread that is at one for long gathers them without a bound."""
+    front = Front()
+    jobs = Jobs(front)
+    for at in range(limits.PASSWORDS_WAITING_MAX):
+        front.ask({"op": "user_add", "name": f"u{at}", "password": "x"})
+    front.tick(10_000)
+    assert refused(front) == [TOO_MANY] * limits.PASSWORDS_WAITING_MAX
+    front.ask({"op": "user_add", "name": "more", "password": "x"})
+    assert refused(front) == [TOO_MANY]
+    jobs.work(limits.PASSWORDS_WAITING_MAX)
+    front.ask({"op": "user_add", "name": "later", "password": "x"})
+    assert (refused(front), len(jobs.waiting)) == ([], 1)
+
+
 def test_rule_21_an_api_that_stops_does_not_wait_for_hashes() -> None:
     front = Front()
     jobs = Jobs(front)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import bcrypt
 import pytest
 
+from zetcd.base.errors import Fatal
 from zetcd.host.hasher import Hasher
 
 
@@ -38,10 +39,19 @@ def test_a_hash_is_of_the_password_and_has_etcds_form(cost: int) -> None:
         assert not bcrypt.checkpw(job.password[:71] + b"!", hashed)
 
 
-def test_what_nobody_wants_any_more_is_left_out() -> None:
+def test_what_nobody_wants_any_more_comes_back_without_work() -> None:
     hasher: Hasher[Job] = Hasher(4)
-    hasher.submit(Job(b"1", wanted=False))
-    last = Job(b"2")
-    hasher.submit(last)
-    assert [job for job, _ in hashes(hasher, 1)] == [last]
+    jobs = [Job(b"1", wanted=False), Job(b"2")]
+    for job in jobs:
+        hasher.submit(job)
+    found = hashes(hasher, 2)
+    assert [job for job, _ in found] == jobs
+    assert [bool(hashed) for _, hashed in found] == [False, True]
     hasher.drain(lambda *_: pytest.fail("nothing is left"))
+
+
+def test_a_thread_that_fails_ends_the_process_and_leaves_nobody_waiting() -> None:
+    hasher: Hasher[Job] = Hasher(4)
+    hasher.submit(Job(b"x" * 73))  # bcrypt refuses it; api does before
+    with pytest.raises(Fatal, match="bcrypt failed: password cannot be longer"):
+        hashes(hasher, 1)
